@@ -1,0 +1,1 @@
+"""Tends one workload on its machine."""

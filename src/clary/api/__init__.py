@@ -1,0 +1,1 @@
+"""Generated request and response types; never edited by hand."""

@@ -1,0 +1,1 @@
+"""Bring each record to its desired state."""

@@ -1,0 +1,84 @@
+"""HTTP messages as the platform passes them around, independent of the server that carries them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from clary.errors import RequestEntityTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+class Body(Protocol):
+    """The bytes of a request, read once; wrappers decode or verify on the way."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The chunks in order; raises a ServiceError when the content proves to be damaged or forged."""
+        ...
+
+
+class BytesBody:
+    """A body that is already in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self.content:
+            yield self.content
+
+
+async def read(body: Body, limit_bytes: int) -> bytes:
+    """All bytes of `body`.
+
+    Raises:
+        RequestEntityTooLarge: there are more than `limit_bytes`.
+    """
+    if isinstance(body, BytesBody):
+        return body.content
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > limit_bytes:
+            raise RequestEntityTooLarge(f"Request body is larger than {limit_bytes} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request.
+
+    `path` and `query` are raw, as on the wire (percent-encoded, `query` without the question mark);
+    `headers` has lower-case names, repeated headers joined by a comma. `body` may be replaced by a wrapper.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: Body
+    scheme: str = "http"
+    client: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """A part of a file to be sent as a response body."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+@dataclass(slots=True)
+class Response:
+    """One HTTP response; a streamed body needs its own Content-Length header when the length is known."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | FileSlice | AsyncIterator[bytes] = b""

@@ -1,0 +1,30 @@
+"""The parts of the running platform, built in `app` and passed by argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clary.clock import Clock
+    from clary.invoke import Invoker
+    from clary.proxy import Proxy
+    from clary.settings import Settings
+    from clary.store.logs import Logs
+    from clary.store.metrics import Metrics
+    from clary.store.objects import Objects
+    from clary.store.records import Records
+
+
+@dataclass(slots=True)
+class Platform:
+    """Everything a service or controller may use; tests build one with a temporary folder and a clock of their own."""
+
+    settings: Settings
+    clock: Clock
+    records: Records
+    objects: Objects
+    logs: Logs
+    metrics: Metrics
+    proxy: Proxy
+    invoke: Invoker

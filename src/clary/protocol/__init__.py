@@ -1,0 +1,1 @@
+"""Bytes to dictionaries and back, by the botocore model."""

@@ -1,0 +1,106 @@
+"""What a service is: classes whose methods are operations, and what each operation needs to be allowed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore import xform_name
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.platform import Platform
+
+Document = dict[str, Any]
+"""A request or response: AWS's member names, plain Python values."""
+
+Handler = Callable[["Context", Document], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One permission that a call needs: `action` on `resource`.
+
+    Attributes:
+        action: as policies write it, e.g. `s3:GetObject`.
+        resource: an ARN, or `*` where AWS knows no resource for the action.
+        keys: further condition keys, e.g. `{"s3:prefix": "a/"}`; a list value is a multi-valued key.
+        resource_policies: policy documents attached to the resource (bucket policies), as JSON text.
+        owner: the account that owns the resource; empty for the account of the call.
+        anonymous: allowed to everybody (STS calls that need no permission).
+    """
+
+    action: str
+    resource: str = "*"
+    keys: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    resource_policies: tuple[str, ...] = ()
+    owner: str = ""
+    anonymous: bool = False
+
+
+Access = Callable[["Platform", "Context", Document], Sequence[Check]]
+"""Tells the permissions that one call needs; all of them must be allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response with an HTTP status or headers that the model does not carry."""
+
+    members: Document
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service:
+    """A named set of operation families.
+
+    Each family is a class built with the platform. A public method is the operation whose boto3 name it bears; it
+    takes `(ctx, request)` and returns the response members (or a `Reply`, or None). A plain `def` runs on the event
+    loop and must be done within about a millisecond; `@in_thread` moves it to the pool; `async def` is awaited.
+    """
+
+    def __init__(self, name: str, *families: type, access: Access | None = None) -> None:
+        self.name = name
+        self.families = families
+        self.access = access
+
+    def handlers(self, platform: Platform) -> dict[str, Handler]:
+        """The handlers by boto3 method name.
+
+        Raises:
+            TypeError: two families define the same operation.
+        """
+        table: dict[str, Handler] = {}
+        for family in self.families:
+            instance = family(platform)
+            for name in operation_names(family):
+                if name in table:
+                    raise TypeError(f"{self.name}: {name} is defined twice")
+                table[name] = getattr(instance, name)
+        return table
+
+
+def operation_names(family: type) -> list[str]:
+    """The public callables of a family, which are its operations."""
+    return [name for name, value in inspect.getmembers(family, callable) if not name.startswith("_")]
+
+
+def method_name(operation: str) -> str:
+    """The boto3 method name of an operation: `CreateTrainingJob` -> `create_training_job`."""
+    return str(xform_name(operation))
+
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def in_thread(handler: F) -> F:
+    """Marks a handler that may take longer than about a millisecond; it runs in the thread pool."""
+    handler.__clary_in_thread__ = True  # type: ignore[attr-defined]
+    return handler
+
+
+def runs_in_thread(handler: Handler) -> bool:
+    """Whether the handler was marked with `in_thread`."""
+    return bool(getattr(handler, "__clary_in_thread__", False))

@@ -1,0 +1,76 @@
+"""Every setting, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user may choose; `docs/reference/settings.md` explains each."""
+
+    home: Path
+    """Everything that Clary keeps lies below this folder."""
+    host: str = "127.0.0.1"
+    port: int = 4100
+    proxy_port: int = 0
+    """Port of the TLS proxy for clients with a fixed AWS address; 0 means the port after `port`."""
+    account: str = "000000000000"
+    region: str = "us-east-1"
+    durability: Literal["disk", "process"] = "disk"
+    """`disk`: acknowledged writes survive power loss; `process`: they survive the end of the process only."""
+    long_poll_s: float = 25.0
+    """How long a Describe of a running job may be held for the SageMaker SDK v2, which sleeps a lot by itself."""
+    s3_domain: str = ""
+    """Domain under which buckets are also addressed as host names."""
+    isolation: Literal["auto", "none"] = "auto"
+    """`auto` uses what this machine allows; `none` runs workloads as plain processes."""
+    warm_workers: bool = True
+    """Keep an interpreter with the usual libraries imported, from which jobs are forked."""
+    job_parallelism: int = 0
+    """Most jobs at the same time; 0 means twice the processors."""
+
+
+def load(environ: Mapping[str, str], **overrides: object) -> Settings:
+    """The settings from `CLARY_*` variables, narrowed by explicit overrides that are not None.
+
+    Raises:
+        ValueError: a variable does not parse.
+    """
+    values: dict[str, object] = {"home": Path(environ.get("CLARY_HOME") or Path.home() / ".clary")}
+    for name, kind in _KINDS.items():
+        text = environ.get(f"CLARY_{name.upper()}")
+        if text is not None:
+            values[name] = _parse(name, kind, text)
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    values["home"] = Path(str(values["home"])).expanduser().resolve()
+    return Settings(**values)  # type: ignore[arg-type]  # checked by _KINDS
+
+
+_KINDS: Mapping[str, type] = {
+    "host": str,
+    "port": int,
+    "proxy_port": int,
+    "account": str,
+    "region": str,
+    "durability": str,
+    "long_poll_s": float,
+    "s3_domain": str,
+    "isolation": str,
+    "warm_workers": bool,
+    "job_parallelism": int,
+}
+
+
+def _parse(name: str, kind: type, text: str) -> object:
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"CLARY_{name.upper()}: {text!r} is not a valid {kind.__name__}") from error

@@ -1,0 +1,355 @@
+"""Records: everything the platform remembers that is neither an object, a log line nor a data point.
+
+A record keeps what was asked (`spec`, the create request) apart from what was seen since (`status`, `observed`).
+Handlers write wishes, controllers write facts; a lease keeps two controllers off the same record.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from clary.store.database import Database, Row
+
+Order = Literal["name", "created", "modified", "status"]
+Cursor = tuple[str | float, int]
+"""Where a page ended: the sort value and the row number of its last record."""
+
+
+class AlreadyExists(Exception):
+    """There is a record of this kind and name."""
+
+
+class Conflict(Exception):
+    """The record was changed or deleted since it was read, or its lease was lost."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One thing the platform keeps; (kind, account, region, name) is its identity."""
+
+    kind: str
+    account: str
+    region: str
+    name: str
+    arn: str
+    spec: dict[str, Any]
+    created: datetime
+    modified: datetime
+    status: str = ""
+    observed: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    version: int = 0
+    due: datetime | None = None
+    id: int = 0
+    lease_token: str = ""
+
+    @property
+    def cursor(self) -> Callable[[Order], Cursor]:
+        """Where a page that is sorted by the given order goes on after this record."""
+        return lambda order: (_sort_value(self, order), self.id)
+
+
+Page = list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which records to list, and how."""
+
+    kind: str
+    account: str
+    region: str = ""
+    name_contains: str = ""
+    name_prefix: str = ""
+    statuses: Sequence[str] = ()
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    modified_after: datetime | None = None
+    modified_before: datetime | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    """Members of the spec that must have these values: (("EndpointConfigName", "x"),)."""
+    order_by: Order = "created"
+    descending: bool = False
+    after: Cursor | None = None
+    limit: int = 100
+
+
+class Records:
+    """The table of records.
+
+    `revision(kind)` grows with every write to a record of that kind, by whatever process: caches keyed by it are
+    never stale.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._revisions: dict[str, int] = {}
+        self._foreign = 0
+        self._data_version = database.data_version()
+        self._wake = threading.Condition()
+        self._hints = 0
+
+    # Points
+
+    def create(self, record: Record) -> Record:
+        """Stores a new record.
+
+        Raises:
+            AlreadyExists: the identity is taken.
+        """
+        with self._database.write() as connection:
+            found = connection.execute(_EXISTS, (record.kind, record.account, record.region, record.name)).fetchone()
+            if found:
+                raise AlreadyExists(record.name)
+            row = connection.execute(_INSERT, (*_values(record), 1)).fetchone()
+        self._changed(record.kind, wake=record.due is not None)
+        return replace(record, id=row[0], version=1)
+
+    def get(self, kind: str, account: str, region: str, name: str) -> Record | None:
+        """The record, or None."""
+        row = self._database.read(_GET, (kind, account, region, name)).fetchone()
+        return _record(row) if row else None
+
+    def by_arn(self, arn: str) -> Record | None:
+        """The record that bears this ARN, or None."""
+        row = self._database.read(_BY_ARN, (arn,)).fetchone()
+        return _record(row) if row else None
+
+    def update(self, record: Record) -> Record:
+        """Stores a changed record; a set `due` wakes the controllers.
+
+        Raises:
+            Conflict: it is not as it was read.
+        """
+        with self._database.write() as connection:
+            changed = connection.execute(_UPDATE, (*_changes(record), record.id, record.version)).rowcount
+            if changed != 1:
+                raise Conflict(f"{record.kind} {record.name}")
+        self._changed(record.kind, wake=record.due is not None)
+        return replace(record, version=record.version + 1)
+
+    def delete(self, record: Record) -> None:
+        """Removes a record; one that is gone already is not an error."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM records WHERE id = ?", (record.id,))
+        self._changed(record.kind, wake=False)
+
+    # Lists
+
+    def list(self, query: Query) -> Page:
+        """The records that match, in order, at most `query.limit`."""
+        sql, parameters = _select(query)
+        return [_record(row) for row in self._database.read(sql, parameters)]
+
+    def all(self, query: Query) -> Page:
+        """Every record that matches, without a limit."""
+        return self.list(replace(query, limit=-1))
+
+    # Leases
+
+    def lease(self, now: datetime, seconds: float, limit: int) -> Page:
+        """Takes records that are due, so that nobody else does until the lease ends."""
+        token = uuid.uuid4().hex
+        moment = now.timestamp()
+        with self._database.write() as connection:
+            rows = connection.execute(_LEASE, (token, moment + seconds, moment, moment, limit)).fetchall()
+        return [_record(row) for row in rows]
+
+    def apply(self, record: Record) -> Record:
+        """Stores what a controller found out and gives the lease back.
+
+        Raises:
+            Conflict: the lease was lost or the record was changed meanwhile; nothing is stored.
+        """
+        with self._database.write() as connection:
+            parameters = (*_changes(record), record.id, record.version, record.lease_token)
+            if connection.execute(_APPLY, parameters).rowcount != 1:
+                raise Conflict(f"{record.kind} {record.name}")
+        self._changed(record.kind, wake=record.due is not None)
+        return replace(record, version=record.version + 1, lease_token="")
+
+    def release(self, record: Record, due: datetime) -> None:
+        """Gives a lease back unused; the record is looked at again when `due`."""
+        with self._database.write() as connection:
+            connection.execute(_RELEASE, (due.timestamp(), record.id, record.lease_token))
+        self.hint()
+
+    def touch(self, kind: str, account: str, region: str, name: str, now: datetime) -> None:
+        """Makes a record due now, for instance because its workload changed phase.
+
+        A step that is under way meanwhile cannot be applied and is done again, so the news is never lost.
+        """
+        with self._database.write() as connection:
+            connection.execute(_TOUCH, (now.timestamp(), kind, account, region, name))
+        self.hint()
+
+    def forget_leases(self) -> None:
+        """Frees every lease; for the start of the only process, when whoever held them is gone."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE records SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL"
+            )
+
+    def next_due(self) -> float | None:
+        """When the next record is due, in seconds since 1970, leases considered; None: no record waits."""
+        row = self._database.read(_NEXT_DUE).fetchone()
+        return None if row[0] is None else float(row[0])
+
+    # Changes
+
+    def hint(self) -> None:
+        """Wakes whoever waits in `wait`."""
+        with self._wake:
+            self._hints += 1
+            self._wake.notify_all()
+
+    def wait(self, seen: int, seconds: float | None) -> int:
+        """Returns when a hint newer than `seen` has been given or the time has passed; tells the newest hint."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._hints != seen, seconds)
+            return self._hints
+
+    def revision(self, kind: str) -> int:
+        """A number that grows with every write to a record of this kind."""
+        version = self._database.data_version()
+        if version != self._data_version:
+            self._data_version = version
+            self._foreign += 1
+        return self._revisions.get(kind, 0) + self._foreign
+
+    def _changed(self, kind: str, *, wake: bool) -> None:
+        with self._wake:
+            self._revisions[kind] = self._revisions.get(kind, 0) + 1
+        if wake:
+            self.hint()
+
+
+_COLUMNS = (
+    "id, kind, account, region, name, arn, status, spec, observed, tags, created, modified, version, due, lease_token"
+)
+_EXISTS = "SELECT 1 FROM records WHERE kind = ? AND account = ? AND region = ? AND name = ?"
+_GET = f"SELECT {_COLUMNS} FROM records WHERE kind = ? AND account = ? AND region = ? AND name = ?"  # noqa: S608  # constants
+_BY_ARN = f"SELECT {_COLUMNS} FROM records WHERE arn = ?"  # noqa: S608  # constants
+_INSERT = """
+INSERT INTO records (kind, account, region, name, arn, status, spec, observed, tags, created, modified, due, version)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+"""
+_CHANGES = "status = ?, spec = ?, observed = ?, tags = ?, modified = ?, due = ?, version = version + 1"
+_UPDATE = f"UPDATE records SET {_CHANGES} WHERE id = ? AND version = ?"  # noqa: S608  # constants
+_APPLY = (
+    f"UPDATE records SET {_CHANGES}, lease_token = NULL, lease_until = NULL "  # noqa: S608  # constants
+    "WHERE id = ? AND version = ? AND lease_token = ?"
+)
+_RELEASE = "UPDATE records SET due = ?, lease_token = NULL, lease_until = NULL WHERE id = ? AND lease_token = ?"
+_TOUCH = (
+    "UPDATE records SET due = ?, version = version + 1 "
+    "WHERE kind = ? AND account = ? AND region = ? AND name = ? AND due IS NOT NULL"
+)
+_LEASE = f"""
+UPDATE records SET lease_token = ?, lease_until = ?
+WHERE id IN (SELECT id FROM records WHERE due <= ? AND (lease_until IS NULL OR lease_until <= ?) ORDER BY due LIMIT ?)
+RETURNING {_COLUMNS}
+"""  # noqa: S608  # constants
+_NEXT_DUE = "SELECT min(max(due, coalesce(lease_until, 0))) FROM records WHERE due IS NOT NULL"
+_SORT: dict[Order, str] = {"name": "name", "created": "created", "modified": "modified", "status": "status"}
+
+
+def _values(record: Record) -> Row:
+    return (
+        record.kind,
+        record.account,
+        record.region,
+        record.name,
+        record.arn,
+        record.status,
+        _dump(record.spec),
+        _dump(record.observed),
+        _dump(record.tags),
+        record.created.timestamp(),
+        record.modified.timestamp(),
+        record.due.timestamp() if record.due else None,
+    )
+
+
+def _changes(record: Record) -> Row:
+    return (
+        record.status,
+        _dump(record.spec),
+        _dump(record.observed),
+        _dump(record.tags),
+        record.modified.timestamp(),
+        record.due.timestamp() if record.due else None,
+    )
+
+
+def _record(row: Row) -> Record:
+    return Record(
+        id=row[0],
+        kind=row[1],
+        account=row[2],
+        region=row[3],
+        name=row[4],
+        arn=row[5],
+        status=row[6],
+        spec=orjson.loads(row[7]),
+        observed=orjson.loads(row[8]),
+        tags=orjson.loads(row[9]),
+        created=datetime.fromtimestamp(row[10], UTC),
+        modified=datetime.fromtimestamp(row[11], UTC),
+        version=row[12],
+        due=datetime.fromtimestamp(row[13], UTC) if row[13] is not None else None,
+        lease_token=row[14] or "",
+    )
+
+
+def _dump(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _sort_value(record: Record, order: Order) -> str | float:
+    value = getattr(record, order)
+    return value.timestamp() if isinstance(value, datetime) else str(value)
+
+
+def _select(query: Query) -> tuple[str, list[object]]:
+    conditions = ["kind = ?", "account = ?", "region = ?"]
+    parameters: list[object] = [query.kind, query.account, query.region]
+
+    def add(condition: str, *values: object) -> None:
+        conditions.append(condition)
+        parameters.extend(values)
+
+    if query.name_contains:
+        add("instr(name, ?) > 0", query.name_contains)
+    if query.name_prefix:
+        add("substr(name, 1, ?) = ?", len(query.name_prefix), query.name_prefix)
+    if query.statuses:
+        add(f"status IN ({', '.join('?' * len(query.statuses))})", *query.statuses)
+    for column, comparison, moment in (
+        ("created", ">", query.created_after),
+        ("created", "<", query.created_before),
+        ("modified", ">", query.modified_after),
+        ("modified", "<", query.modified_before),
+    ):
+        if moment is not None:
+            add(f"{column} {comparison} ?", moment.timestamp())
+    for member, value in query.where:
+        add("json_extract(spec, ?) = ?", f"$.{member}", value)
+    column = _SORT[query.order_by]
+    if query.after is not None:
+        add(f"({column}, id) {'<' if query.descending else '>'} (?, ?)", *query.after)
+    direction = "DESC" if query.descending else "ASC"
+    sql = (
+        f"SELECT {_COLUMNS} FROM records WHERE {' AND '.join(conditions)} "  # noqa: S608  # only constants and marks
+        f"ORDER BY {column} {direction}, id {direction} LIMIT ?"
+    )
+    return sql, [*parameters, query.limit]

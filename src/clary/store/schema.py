@@ -1,0 +1,114 @@
+"""All tables, and the numbered steps that lead from one released layout to the next."""
+
+from __future__ import annotations
+
+RECORDS = """
+CREATE TABLE records (
+    id          INTEGER PRIMARY KEY,
+    kind        TEXT NOT NULL,
+    account     TEXT NOT NULL,
+    region      TEXT NOT NULL,   -- empty for global services
+    name        TEXT NOT NULL,
+    arn         TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    spec        TEXT NOT NULL,   -- what was asked: the create request, JSON
+    observed    TEXT NOT NULL,   -- what was seen since: JSON
+    tags        TEXT NOT NULL,
+    created     REAL NOT NULL,   -- seconds since 1970
+    modified    REAL NOT NULL,
+    version     INTEGER NOT NULL,
+    due         REAL,            -- when a controller must look at it; NULL: never
+    lease_token TEXT,
+    lease_until REAL,
+    UNIQUE (kind, account, region, name)
+);
+CREATE INDEX records_by_arn ON records (arn);
+CREATE INDEX records_by_created ON records (kind, account, region, created, id);
+CREATE INDEX records_by_modified ON records (kind, account, region, modified, id);
+CREATE INDEX records_due ON records (due) WHERE due IS NOT NULL;
+"""
+
+OBJECTS = """
+CREATE TABLE objects (
+    bucket     TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    sequence   INTEGER NOT NULL,   -- grows with every write; the highest of a key is its latest version
+    version_id TEXT NOT NULL,      -- 'null' in an unversioned bucket
+    latest     INTEGER NOT NULL,
+    deleted    INTEGER NOT NULL,   -- 1: a delete marker
+    size       INTEGER NOT NULL,
+    etag       TEXT NOT NULL,
+    modified   REAL NOT NULL,
+    meta       TEXT NOT NULL,      -- headers, user metadata, checksums, tags: JSON
+    content    BLOB,               -- small objects lie in the row
+    file       TEXT,               -- others in a content file of this name
+    PRIMARY KEY (bucket, key, sequence)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX objects_latest ON objects (bucket, key) WHERE latest = 1;
+CREATE TABLE uploads (
+    upload_id TEXT PRIMARY KEY,
+    bucket    TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    initiated REAL NOT NULL,
+    meta      TEXT NOT NULL
+);
+CREATE INDEX uploads_by_key ON uploads (bucket, key);
+CREATE TABLE parts (
+    upload_id TEXT NOT NULL,
+    number    INTEGER NOT NULL,
+    size      INTEGER NOT NULL,
+    etag      TEXT NOT NULL,
+    modified  REAL NOT NULL,
+    meta      TEXT NOT NULL,
+    file      TEXT NOT NULL,
+    PRIMARY KEY (upload_id, number)
+) WITHOUT ROWID;
+"""
+
+LOGS = """
+CREATE TABLE log_streams (
+    id          INTEGER PRIMARY KEY,
+    log_group   TEXT NOT NULL,     -- account/region/name
+    name        TEXT NOT NULL,
+    created     INTEGER NOT NULL,  -- milliseconds since 1970, as everywhere in CloudWatch Logs
+    first_event INTEGER,
+    last_event  INTEGER,
+    ingested    INTEGER,
+    position    INTEGER NOT NULL DEFAULT 0,   -- bytes of the workload's log file taken over so far
+    UNIQUE (log_group, name)
+);
+CREATE TABLE log_events (
+    stream   INTEGER NOT NULL,
+    time     INTEGER NOT NULL,
+    id       INTEGER NOT NULL,
+    ingested INTEGER NOT NULL,
+    message  TEXT NOT NULL,
+    PRIMARY KEY (stream, time, id)
+) WITHOUT ROWID;
+"""
+
+METRICS = """
+CREATE TABLE metric_names (
+    id         INTEGER PRIMARY KEY,
+    scope      TEXT NOT NULL,      -- account/region
+    namespace  TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    dimensions TEXT NOT NULL,      -- JSON list of [name, value], sorted
+    updated    REAL NOT NULL,
+    UNIQUE (scope, namespace, name, dimensions)
+);
+CREATE TABLE metric_data (
+    metric INTEGER NOT NULL,
+    time   REAL NOT NULL,
+    id     INTEGER NOT NULL,
+    unit   TEXT NOT NULL,
+    count  REAL NOT NULL,
+    sum    REAL NOT NULL,
+    low    REAL NOT NULL,
+    high   REAL NOT NULL,
+    PRIMARY KEY (metric, time, id)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (RECORDS + OBJECTS + LOGS + METRICS,)
+"""Step N brings a database from layout N to N + 1; released steps never change."""
