@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore import xform_name
 
+from clary.auth.check import Check
+
 if TYPE_CHECKING:
     from clary.context import Context
     from clary.platform import Platform
@@ -17,27 +19,6 @@ Document = dict[str, Any]
 """A request or response: AWS's member names, plain Python values."""
 
 Handler = Callable[["Context", Document], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One permission that a call needs: `action` on `resource`.
-
-    Attributes:
-        action: as policies write it, e.g. `s3:GetObject`.
-        resource: an ARN, or `*` where AWS knows no resource for the action.
-        keys: further condition keys, e.g. `{"s3:prefix": "a/"}`; a list value is a multi-valued key.
-        resource_policies: policy documents attached to the resource (bucket policies), as JSON text.
-        owner: the account that owns the resource; empty for the account of the call.
-        anonymous: allowed to everybody (STS calls that need no permission).
-    """
-
-    action: str
-    resource: str = "*"
-    keys: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    resource_policies: tuple[str, ...] = ()
-    owner: str = ""
-    anonymous: bool = False
 
 
 Access = Callable[["Platform", "Context", Document], Sequence[Check]]

@@ -1,0 +1,140 @@
+"""Allow a call or refuse it, with AWS's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clary.auth import entities, policy
+from clary.auth.decision import Decision, Grants, PolicyKind, Question, decide
+from clary.auth.keys import RequestKeys
+from clary.context import PrincipalKind
+from clary.errors import AccessDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from clary.auth.check import Check
+    from clary.auth.policy import Policy
+    from clary.clock import Clock
+    from clary.context import Context, Principal
+    from clary.store.records import Record, Records
+
+_MAX_CACHED = 10_000
+_EVERYTHING = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """What is known of a principal between two writes to IAM."""
+
+    grants: Grants
+    tags: Mapping[str, str]
+
+
+class Authorizer:
+    """Decides by the stored policies; keeps them compiled until a write to IAM changes them."""
+
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self._records = records
+        self._clock = clock
+        self._revision = -1
+        self._holders: dict[tuple[str, ...], _Holder] = {}
+        self._documents: dict[str, Policy] = {}
+
+    def authorize(self, ctx: Context, checks: Sequence[Check]) -> None:
+        """Accepts a call whose every check is allowed.
+
+        Raises:
+            AccessDenied: one is not; the message is the one AWS gives.
+        """
+        for check in checks:
+            decision = self.decision(ctx, check)
+            if not decision.allowed:
+                raise AccessDenied(sentence(ctx.principal, check, decision))
+
+    def decision(self, ctx: Context, check: Check) -> Decision:
+        """Whether one check is allowed, and why."""
+        principal = ctx.principal
+        if check.anonymous or (principal.kind is PrincipalKind.SERVICE and not check.trust):
+            return _ALLOWED
+        holder = self._holder(principal)
+        question = Question(
+            principal,
+            check.action,
+            check.resource,
+            RequestKeys(ctx, check.keys, holder.tags),
+            check.owner or ctx.account,
+            check.trust,
+        )
+        attached = self._attached(check.resource_policies) if check.resource_policies else None
+        return decide(question, holder.grants, attached)
+
+    def _holder(self, principal: Principal) -> _Holder:
+        revision = self._records.revision(*entities.GRANTING)
+        if revision != self._revision or len(self._holders) > _MAX_CACHED:
+            self._holders.clear()
+            self._revision = revision
+        key = (principal.kind.value, principal.account, principal.name, *principal.session_policies)
+        holder = self._holders.get(key)
+        if holder is None:
+            holder = self._holders[key] = self._load(principal)
+        return holder
+
+    def _load(self, principal: Principal) -> _Holder:
+        if principal.kind in (PrincipalKind.ROOT, PrincipalKind.SERVICE):
+            return _Holder(Grants(self._compiled(_EVERYTHING)), {})
+        kind = {PrincipalKind.USER: entities.USER, PrincipalKind.ASSUMED_ROLE: entities.ROLE}.get(principal.kind)
+        entity = self._records.get(kind, principal.account, "", principal.name) if kind else None
+        if entity is None:
+            return _Holder(Grants(policy.union(())), {})
+        return _Holder(self.grants(entity, principal.session_policies), entity.tags)
+
+    def grants(self, entity: Record, session_policies: tuple[str, ...] = ()) -> Grants:
+        """The compiled policies of a user or role."""
+        limit = entities.boundary(self._records, entity)
+        return Grants(
+            policy.union(self._compiled(text, name) for name, text in entities.granted(self._records, entity)),
+            self._compiled(limit[1], limit[0]) if limit else None,
+            policy.union(self._compiled(text) for text in session_policies) if session_policies else None,
+        )
+
+    def _attached(self, documents: Iterable[str]) -> Policy:
+        policies = [self._compiled(text) for text in documents if text]
+        return policies[0] if len(policies) == 1 else policy.union(policies)
+
+    def _compiled(self, text: str, name: str = "") -> Policy:
+        compiled = self._documents.get(name + text)
+        if compiled is None:
+            if len(self._documents) >= _MAX_CACHED:
+                self._documents.clear()
+            compiled = self._documents[name + text] = policy.parse(text, name)
+        return compiled
+
+
+_ALLOWED = Decision(True, PolicyKind.IDENTITY)
+
+
+def sentence(principal: Principal, check: Check, decision: Decision) -> str:
+    """AWS's words for a refusal.
+
+    Source: "Troubleshoot access denied error messages", IAM user guide; the differences between services are as
+    seen in answers of AWS: S3 quotes the ARN, EC2 puts a sentence before, AssumeRole gives no reason.
+    """
+    service, _, operation = check.action.partition(":")
+    if principal.kind is PrincipalKind.ANONYMOUS:
+        return "Access Denied" if service == "s3" else f"User: anonymous is not authorized to perform: {check.action}"
+    text = f"User: {principal.arn} is not authorized to perform: {check.action}"
+    if check.resource != "*":
+        text += f' on resource: "{check.resource}"' if service == "s3" else f" on resource: {check.resource}"
+    if operation != "AssumeRole" or decision.explicit:
+        text += f" {_reason(check.action, decision)}"
+    return f"You are not authorized to perform this operation. {text}" if service == "ec2" else text
+
+
+def _reason(action: str, decision: Decision) -> str:
+    kind = decision.kind.value
+    if decision.explicit:
+        article = "an" if decision.kind is PolicyKind.IDENTITY else "a"
+        return f"with an explicit deny in {article} {kind}"
+    return f"because no {kind} allows the {action} action"

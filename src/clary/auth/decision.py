@@ -1,0 +1,146 @@
+"""May this principal do this: how policies of all kinds are weighed against each other.
+
+Source: "Policy evaluation logic", IAM user guide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from clary.auth.policy import Match, Policy, Statement
+from clary.context import PrincipalKind
+
+if TYPE_CHECKING:
+    from clary.auth.patterns import Lookup
+    from clary.context import Principal
+
+
+class PolicyKind(Enum):
+    """Where a policy hangs; the value is how AWS calls it when it denies."""
+
+    IDENTITY = "identity-based policy"
+    RESOURCE = "resource-based policy"
+    BOUNDARY = "permissions boundary"
+    SESSION = "session policy"
+    TRUST = "trust policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome, and which policy brought it about.
+
+    `statement` is None where a lacking Allow decided; then `kind` tells where it lacks.
+    """
+
+    allowed: bool
+    kind: PolicyKind
+    statement: Statement | None = None
+
+    @property
+    def explicit(self) -> bool:
+        """Whether a statement denied it."""
+        return not self.allowed and self.statement is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The policies that hang on a principal."""
+
+    identity: Policy
+    boundary: Policy | None = None
+    session: Policy | None = None
+
+
+Grant = tuple[Match, Statement]
+"""A statement of the resource's policy that allows, and how it names the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request as policies see it."""
+
+    principal: Principal
+    action: str
+    resource: str
+    lookup: Lookup
+    owner: str
+    """The account that owns the resource."""
+    trust: bool = False
+    """The resource's policy must allow it by itself."""
+
+
+def decide(question: Question, grants: Grants, resource: Policy | None) -> Decision:
+    """Whether it is allowed; an explicit deny of whatever kind wins."""
+    denial = _denial(question, grants, resource)
+    if denial is not None:
+        return denial
+    granted = _resource_grant(question, resource)
+    if question.principal.kind is PrincipalKind.ANONYMOUS:
+        return _decision(granted[1] if granted else None, PolicyKind.RESOURCE)
+    if granted is None:
+        if question.trust:
+            return Decision(False, PolicyKind.TRUST)
+        if question.owner != question.principal.account:
+            return Decision(False, PolicyKind.RESOURCE)
+    elif question.owner == question.principal.account and granted[0] is not Match.ACCOUNT:
+        # Within the account a resource policy that names the caller suffices; limits on the caller may still hold.
+        decision = Decision(True, PolicyKind.RESOURCE, granted[1])
+        return decision if granted[0] is Match.DIRECT else _within_limits(question, grants, decision)
+    decision = _decision(_first_allow(question, grants.identity), PolicyKind.IDENTITY)
+    return _within_limits(question, grants, decision) if decision.allowed else decision
+
+
+def _denial(question: Question, grants: Grants, resource: Policy | None) -> Decision | None:
+    for policy, kind in (
+        (grants.identity, PolicyKind.IDENTITY),
+        (resource, PolicyKind.RESOURCE),
+        (grants.boundary, PolicyKind.BOUNDARY),
+        (grants.session, PolicyKind.SESSION),
+    ):
+        for statement in policy.about(question.action) if policy is not None else ():
+            if statement.allow:  # those that deny come first
+                break
+            if _names(statement, question) is not Match.NONE and statement.holds(question.resource, question.lookup):
+                return Decision(False, kind, statement)
+    return None
+
+
+def _within_limits(question: Question, grants: Grants, decision: Decision) -> Decision:
+    """The decision, unless a boundary or session policy does not allow as much."""
+    for policy, kind in ((grants.boundary, PolicyKind.BOUNDARY), (grants.session, PolicyKind.SESSION)):
+        if policy is not None and _first_allow(question, policy) is None:
+            return Decision(False, kind)
+    return decision
+
+
+def _first_allow(question: Question, policy: Policy) -> Statement | None:
+    for statement in policy.about(question.action):
+        if statement.allow and statement.holds(question.resource, question.lookup):
+            return statement
+    return None
+
+
+def _resource_grant(question: Question, policy: Policy | None) -> Grant | None:
+    """The statement of the resource's policy that names the caller most directly."""
+    best: Grant | None = None
+    for statement in policy.about(question.action) if policy is not None else ():
+        if not statement.allow:
+            continue
+        match = _names(statement, question)
+        if match is Match.NONE or not statement.holds(question.resource, question.lookup):
+            continue
+        if match is Match.DIRECT:
+            return match, statement
+        if best is None or match is Match.LIMITED:
+            best = match, statement
+    return best
+
+
+def _names(statement: Statement, question: Question) -> Match:
+    return statement.names(question.principal) if statement.names else Match.DIRECT
+
+
+def _decision(statement: Statement | None, kind: PolicyKind) -> Decision:
+    return Decision(statement is not None, kind, statement)

@@ -1,0 +1,73 @@
+"""How users, groups, roles and policies are stored: the kinds of records, and their members that grant something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clary.auth.managed import AWS_MANAGED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clary.store.records import Record, Records
+
+USER = "user"
+GROUP = "group"
+ROLE = "role"
+POLICY = "policy"
+INSTANCE_PROFILE = "instance-profile"
+ACCESS_KEY = "access-key"
+LAST_USE = "access-key-last-used"
+SEAL = "session"
+
+PRINCIPALS = (USER, ROLE)
+GRANTING = (USER, GROUP, ROLE, POLICY)
+"""A write to one of these kinds may change what somebody may do."""
+
+INLINE = "Policies"
+"""Member of the spec of a user, group or role: its inline policies, name to document."""
+ATTACHED = "AttachedPolicies"
+"""Member of the spec of a user, group or role: the ARNs of its managed policies."""
+GROUPS = "Groups"
+"""Member of the spec of a user: the names of its groups."""
+BOUNDARY = "PermissionsBoundary"
+"""Member of the spec of a user or role: the ARN of the policy that limits it."""
+VERSIONS = "Versions"
+"""Member of the spec of a managed policy: version id to {Document, CreateDate}."""
+DEFAULT_VERSION = "DefaultVersionId"
+"""Member of the spec of a managed policy."""
+
+
+def managed_document(records: Records, policy_arn: str) -> str | None:
+    """The default version of a managed policy, of the account or of AWS."""
+    if policy_arn in AWS_MANAGED:
+        return AWS_MANAGED[policy_arn].document
+    record = records.by_arn(policy_arn)
+    if record is None or record.kind != POLICY:
+        return None
+    return str(record.spec[VERSIONS][record.spec[DEFAULT_VERSION]]["Document"])
+
+
+def granted(records: Records, entity: Record) -> Iterator[tuple[str, str]]:
+    """Name and document of every policy that grants something to a user (also by its groups), group or role."""
+    yield from entity.spec.get(INLINE, {}).items()
+    for policy_arn in entity.spec.get(ATTACHED, ()):
+        document = managed_document(records, policy_arn)
+        if document is not None:
+            yield policy_arn.rpartition("/")[2], document
+    for name in entity.spec.get(GROUPS, ()):
+        group = records.get(GROUP, entity.account, "", name)
+        if group is not None:
+            yield from granted(records, group)
+
+
+def boundary(records: Records, entity: Record) -> tuple[str, str] | None:
+    """Name and document of the policy that limits a user or role."""
+    policy_arn = str(entity.spec.get(BOUNDARY) or "")
+    if not policy_arn:
+        return None
+    return policy_arn.rpartition("/")[2], managed_document(records, policy_arn) or _NOTHING
+
+
+_NOTHING = '{"Version": "2012-10-17", "Statement": []}'
+"""A boundary whose policy is gone allows nothing."""

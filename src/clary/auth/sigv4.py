@@ -1,0 +1,311 @@
+"""Prove who signed a request: signature version 4 in headers and queries, version 2 in S3 URLs and forms."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from clary.auth import canonical, errors, presigned
+from clary.auth.errors import Family
+from clary.auth.post_policy import signed_form
+from clary.context import ANONYMOUS, Principal
+from clary.errors import AccessDenied, ServiceError
+from clary.http import Body, BytesBody, Request
+
+if TYPE_CHECKING:
+    from clary.auth.credentials import Credential, Credentials
+    from clary.clock import Clock
+
+VerifyChunk = Callable[[str, str], None]
+VerifyTrailer = Callable[[bytes, str], None]
+
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+SIGNED_CHUNKS = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
+
+_MAX_SIGNING_KEYS = 4096
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 +Credential=([^/, ]+)/(\d{8})/([^/, ]*)/([^/, ]+)/aws4_request, *"
+    r"SignedHeaders=([^, ]+), *Signature=([0-9a-f]{64})"
+)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where and when a signing key is valid."""
+
+    date: str
+    region: str
+    service: str
+
+    def text(self) -> str:
+        """The scope as signatures write it."""
+        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a verified signature tells."""
+
+    principal: Principal
+    region: str = ""
+    verifiers: tuple[VerifyChunk, VerifyTrailer] | None = None
+    """Check the signatures inside of a body that is signed chunk by chunk."""
+
+
+class Authenticator:
+    """Verifies signatures; `s3_domain` is the domain below which buckets are host names."""
+
+    def __init__(self, credentials: Credentials, clock: Clock, s3_domain: str = "") -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self._s3_domain = s3_domain
+        self._signing_keys: dict[tuple[str, str, str, str], bytes] = {}
+
+    def authenticate(self, http: Request, service: str, s3: bool) -> Signature:
+        """The principal that signed `http` for the signing name `service`; replaces its body by a verifying one.
+
+        Raises:
+            ServiceError: the signature is absent (other services than S3), broken, too old, or of an unknown key.
+        """
+        family = Family.of(service, s3)
+        authorization = http.headers.get("authorization")
+        if authorization is not None:
+            return self._header(http, authorization, service, family)
+        if "X-Amz-Signature=" in http.query or "X-Amz-Algorithm=" in http.query:
+            return self._query(http, service, family)
+        if not s3:
+            raise errors.MissingAuthenticationToken("Request is missing Authentication Token")
+        if "Signature=" in http.query and "AWSAccessKeyId=" in http.query:
+            return self._query_v2(http)
+        return Signature(ANONYMOUS)
+
+    def authenticate_form(self, form: Mapping[str, str]) -> Signature:
+        """The principal that signed the policy of a browser upload; `form` has lower-case field names.
+
+        Raises:
+            ServiceError: the signature is broken or of an unknown key.
+        """
+        signed = signed_form(form)
+        if signed is None:
+            return Signature(ANONYMOUS)
+        credential = self._credential(Family.S3, signed.access_key, form.get("x-amz-security-token", ""))
+        if signed.scope:
+            date, region, service = signed.scope
+            key = self._signing_key(credential.secret, Scope(date, region, service))
+            wanted = hmac.digest(key, signed.policy.encode(), "sha256").hex()
+        else:
+            region, wanted = "", presigned.signature_v2(credential.secret, signed.policy)
+        if not hmac.compare_digest(wanted, signed.signature):
+            raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.policy)
+        return Signature(credential.principal, region)
+
+    def _header(self, http: Request, authorization: str, service: str, family: Family) -> Signature:
+        match = _AUTHORIZATION.fullmatch(authorization)
+        if match is None:
+            raise _unreadable(authorization, family)
+        access_key, date, region, scoped, signed_headers, given = match.groups()
+        if scoped != service:
+            raise errors.wrong_service(family, scoped, service)
+        headers = http.headers
+        credential = self._credential(family, access_key, headers.get("x-amz-security-token", ""))
+        moment = headers.get("x-amz-date", "")
+        self._refuse_skew(family, moment, date)
+        declared = headers.get("x-amz-content-sha256", "")
+        payload = self._payload(http, declared, family)
+        request = canonical.request(http, signed_headers, payload, http.query, s3=family is Family.S3)
+        scope = Scope(date, region, service)
+        self._compare(family, credential, scope, moment, request, given)
+        if declared not in SIGNED_CHUNKS:
+            return Signature(credential.principal, region)
+        chain = ChunkVerifier(self._signing_key(credential.secret, scope), scope, moment, given)
+        return Signature(credential.principal, region, (chain.verify_chunk, chain.verify_trailer))
+
+    def _query(self, http: Request, service: str, family: Family) -> Signature:
+        signed = presigned.parse_v4(http.query, family)
+        if signed.service != service:
+            raise errors.wrong_service(family, signed.service, service)
+        credential = self._credential(family, signed.access_key, signed.token)
+        presigned.refuse_expired(signed, _moment(signed.date_time, signed.date, family), self._clock.now(), family)
+        declared = http.headers.get("x-amz-content-sha256", "")
+        if family is Family.S3:
+            payload = declared or UNSIGNED_PAYLOAD
+            _verify_body(http, payload)
+        else:
+            payload = self._payload(http, declared, family)
+        request = canonical.request(http, signed.headers, payload, signed.query, s3=family is Family.S3)
+        scope = Scope(signed.date, signed.region, service)
+        self._compare(family, credential, scope, signed.date_time, request, signed.signature)
+        return Signature(credential.principal, signed.region)
+
+    def _query_v2(self, http: Request) -> Signature:
+        signed = presigned.parse_v2(http, self._s3_domain)
+        now = self._clock.now()
+        if signed.expires < now.timestamp():
+            raise errors.presigned_expired(datetime.fromtimestamp(signed.expires, UTC), now)
+        credential = self._credential(Family.S3, signed.access_key, signed.token)
+        wanted = presigned.signature_v2(credential.secret, signed.string_to_sign)
+        if not hmac.compare_digest(wanted, signed.signature):
+            raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.string_to_sign)
+        return Signature(credential.principal)
+
+    def _credential(self, family: Family, access_key: str, token: str) -> Credential:
+        credential = self._credentials.find(access_key, token)
+        if credential is None:
+            raise errors.unknown_token(family, access_key) if token else errors.unknown_key(family, access_key)
+        if credential.expires is not None and credential.expires <= self._clock.now():
+            raise errors.expired_token(family)
+        return credential
+
+    def _refuse_skew(self, family: Family, moment: str, date: str) -> None:
+        signed, now = _moment(moment, date, family), self._clock.now()
+        if abs(now - signed) > errors.MAX_SKEW:
+            raise errors.skewed(family, signed, now)
+
+    def _payload(self, http: Request, declared: str, family: Family) -> str:
+        if family is Family.S3:
+            if not declared:
+                raise errors.InvalidRequest("Missing required header for this request: x-amz-content-sha256")
+            _verify_body(http, declared)
+            return declared
+        if declared == UNSIGNED_PAYLOAD:
+            return declared
+        if not isinstance(http.body, BytesBody):
+            raise errors.InvalidRequest("The body of this request cannot be streamed")
+        payload = hashlib.sha256(http.body.content).hexdigest()
+        if declared and declared != payload:
+            raise errors.mismatch(family)
+        return payload
+
+    def _compare(
+        self, family: Family, credential: Credential, scope: Scope, moment: str, request: str, given: str
+    ) -> None:
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        string_to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope.text()}\n{digest}"
+        key = self._signing_key(credential.secret, scope)
+        if not hmac.compare_digest(hmac.digest(key, string_to_sign.encode(), "sha256").hex(), given):
+            raise errors.mismatch(family, credential.principal.access_key, given, string_to_sign)
+
+    def _signing_key(self, secret: str, scope: Scope) -> bytes:
+        name = (secret, scope.date, scope.region, scope.service)
+        key = self._signing_keys.get(name)
+        if key is None:
+            if len(self._signing_keys) >= _MAX_SIGNING_KEYS:
+                self._signing_keys.clear()
+            key = self._signing_keys[name] = signing_key(secret, scope)
+        return key
+
+
+def signing_key(secret: str, scope: Scope) -> bytes:
+    """The key that signs requests of one day, region and service."""
+    key = f"AWS4{secret}".encode()
+    for part in (scope.date, scope.region, scope.service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+class ChunkVerifier:
+    """Checks the chain of signatures inside of a body; chunks must come in order."""
+
+    def __init__(self, key: bytes, scope: Scope, moment: str, seed: str) -> None:
+        self._key = key
+        self._where = f"{moment}\n{scope.text()}"
+        self._previous = seed
+
+    def verify_chunk(self, sha256_hex: str, signature: str) -> None:
+        """Accepts the next chunk, which has this digest.
+
+        Raises:
+            SignatureDoesNotMatch: it was not signed so.
+        """
+        empty = hashlib.sha256(b"").hexdigest()
+        self._verify(f"AWS4-HMAC-SHA256-PAYLOAD\n{self._where}\n{self._previous}\n{empty}\n{sha256_hex}", signature)
+
+    def verify_trailer(self, trailer_bytes: bytes, signature: str) -> None:
+        r"""Accepts the trailing headers, as `name:value\n` each.
+
+        Raises:
+            SignatureDoesNotMatch: they were not signed so.
+        """
+        digest = hashlib.sha256(trailer_bytes).hexdigest()
+        self._verify(f"AWS4-HMAC-SHA256-TRAILER\n{self._where}\n{self._previous}\n{digest}", signature)
+
+    def _verify(self, string_to_sign: str, signature: str) -> None:
+        wanted = hmac.digest(self._key, string_to_sign.encode(), "sha256").hex()
+        if not hmac.compare_digest(wanted.encode(), signature.encode()):
+            raise errors.mismatch(Family.S3, signature=signature, string_to_sign=string_to_sign)
+        self._previous = signature
+
+
+class VerifiedBody:
+    """A body that must have the digest that was signed."""
+
+    def __init__(self, body: Body, sha256_hex: str) -> None:
+        self._body = body
+        self._sha256 = sha256_hex
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        digest = hashlib.sha256()
+        async for chunk in self._body:
+            digest.update(chunk)
+            yield chunk
+        _refuse_other_digest(self._sha256, digest.hexdigest())
+
+
+def _verify_body(http: Request, declared: str) -> None:
+    """Has the bytes of an S3 request checked against the digest that its signature covers."""
+    if declared in (UNSIGNED_PAYLOAD, UNSIGNED_TRAILER) or declared in SIGNED_CHUNKS:
+        return
+    if not _SHA256.fullmatch(declared):
+        raise errors.InvalidRequest(
+            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value."
+        )
+    if isinstance(http.body, BytesBody):
+        _refuse_other_digest(declared, hashlib.sha256(http.body.content).hexdigest())
+    else:
+        http.body = VerifiedBody(http.body, declared)
+
+
+def _refuse_other_digest(declared: str, computed: str) -> None:
+    if declared != computed:
+        raise errors.XAmzContentSHA256Mismatch(
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            ClientComputedContentSHA256=declared,
+            S3ComputedContentSHA256=computed,
+        )
+
+
+def _moment(stamp: str, date: str, family: Family) -> datetime:
+    """The time of an `x-amz-date`, which must lie on the day of the credential scope."""
+    try:
+        signed = datetime(
+            int(stamp[:4]), int(stamp[4:6]), int(stamp[6:8]), int(stamp[9:11]), int(stamp[11:13]), int(stamp[13:15]),
+            tzinfo=UTC,
+        )  # fmt: skip
+    except ValueError:
+        signed = None
+    if signed is None or len(stamp) != 16 or stamp[8] != "T" or stamp[15] != "Z":
+        if family is Family.S3:
+            raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
+        raise errors.malformed(family, "X-Amz-Date is missing or not a valid time.")
+    if not stamp.startswith(date):
+        raise errors.malformed(family, f"the credential date {date!r} is not the date of the request {stamp!r}.")
+    return signed
+
+
+def _unreadable(authorization: str, family: Family) -> ServiceError:
+    if family is Family.S3 and not authorization.startswith("AWS4-HMAC-SHA256"):
+        return errors.InvalidRequest(
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+        )
+    for part in ("Credential", "SignedHeaders", "Signature"):
+        if f"{part}=" not in authorization:
+            return errors.malformed(family, f"Authorization header requires '{part}' parameter.")
+    return errors.malformed(family, "the Credential, SignedHeaders or Signature is not well formed.")
