@@ -32,7 +32,7 @@ class ServiceError(Exception):
 
 
 class AccessDenied(ServiceError):
-    """The policies that apply do not allow the call; the wire code depends on the protocol (see `protocol.serialize`)."""
+    """The policies that apply do not allow the call; each protocol has its own code for it."""
 
     status = 403
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clary.errors import RequestEntityTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
+
+
+class ClientGone(ConnectionError):
+    """The client closed the connection before its request was complete."""
 
 
 class Body(Protocol):
@@ -29,6 +33,18 @@ class BytesBody:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self.content:
             yield self.content
+
+
+class FileBody:
+    """A body that lies in a file; read inline, since the page cache answers faster than a thread can be asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with self.path.open("rb", buffering=0) as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
 
 
 async def read(body: Body, limit_bytes: int) -> bytes:
@@ -82,3 +98,12 @@ class Response:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | FileSlice | AsyncIterator[bytes] = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a handler answers: the response members, with an HTTP status or headers that the model does not carry."""
+
+    members: dict[str, Any]
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clary.auth.authorize import Authorizer
+    from clary.auth.credentials import Credentials
     from clary.clock import Clock
     from clary.invoke import Invoker
+    from clary.protocol.model import Models
     from clary.proxy import Proxy
     from clary.settings import Settings
     from clary.store.logs import Logs
@@ -28,3 +31,6 @@ class Platform:
     metrics: Metrics
     proxy: Proxy
     invoke: Invoker
+    models: Models
+    credentials: Credentials
+    authorizer: Authorizer

@@ -35,6 +35,12 @@ class Settings:
     job_parallelism: int = 0
     """Most jobs at the same time; 0 means twice the processors."""
 
+    @property
+    def endpoint(self) -> str:
+        """The address under which workloads on this machine reach the platform."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104  # compared, not bound
+        return f"http://{host}:{self.port}"
+
 
 def load(environ: Mapping[str, str], **overrides: object) -> Settings:
     """The settings from `CLARY_*` variables, narrowed by explicit overrides that are not None.

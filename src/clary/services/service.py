@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore import xform_name
 
 from clary.auth.check import Check
+from clary.http import Reply
 
 if TYPE_CHECKING:
     from clary.context import Context
@@ -23,15 +24,6 @@ Handler = Callable[["Context", Document], Any]
 
 Access = Callable[["Platform", "Context", Document], Sequence[Check]]
 """Tells the permissions that one call needs; all of them must be allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response with an HTTP status or headers that the model does not carry."""
-
-    members: Document
-    status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Service:

@@ -52,10 +52,10 @@ class Record:
     id: int = 0
     lease_token: str = ""
 
-    @property
-    def cursor(self) -> Callable[[Order], Cursor]:
-        """Where a page that is sorted by the given order goes on after this record."""
-        return lambda order: (_sort_value(self, order), self.id)
+    def cursor(self, order: Order) -> Cursor:
+        """Where a page that is sorted by `order` goes on after this record."""
+        value = getattr(self, order)
+        return (value.timestamp() if isinstance(value, datetime) else str(value)), self.id
 
 
 Page = list[Record]
@@ -136,6 +136,18 @@ class Records:
                 raise Conflict(f"{record.kind} {record.name}")
         self._changed(record.kind, wake=record.due is not None)
         return replace(record, version=record.version + 1)
+
+    def edit(self, record: Record, change: Callable[[Record], Record]) -> Record:
+        """Changes a record as it now is, however it was changed since it was read; `change` must have no effects.
+
+        Raises:
+            Conflict: it was deleted meanwhile.
+        """
+        with self._database.write():
+            current = self.get(record.kind, record.account, record.region, record.name)
+            if current is None:
+                raise Conflict(f"{record.kind} {record.name}")
+            return self.update(change(current))
 
     def delete(self, record: Record) -> None:
         """Removes a record; one that is gone already is not an error."""
@@ -218,13 +230,13 @@ class Records:
             self._wake.wait_for(lambda: self._hints != seen, seconds)
             return self._hints
 
-    def revision(self, kind: str) -> int:
-        """A number that grows with every write to a record of this kind."""
+    def revision(self, *kinds: str) -> int:
+        """A number that grows with every write to a record of these kinds."""
         version = self._database.data_version()
         if version != self._data_version:
             self._data_version = version
             self._foreign += 1
-        return self._revisions.get(kind, 0) + self._foreign
+        return sum([self._revisions.get(kind, 0) for kind in kinds]) + self._foreign
 
     def _changed(self, kind: str, *, wake: bool) -> None:
         with self._wake:
@@ -259,6 +271,7 @@ UPDATE records SET lease_token = ?, lease_until = ?
 WHERE id IN (SELECT id FROM records WHERE due <= ? AND (lease_until IS NULL OR lease_until <= ?) ORDER BY due LIMIT ?)
 RETURNING {_COLUMNS}
 """  # noqa: S608  # constants
+_FORGET = "UPDATE records SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL"
 _NEXT_DUE = "SELECT min(max(due, coalesce(lease_until, 0))) FROM records WHERE due IS NOT NULL"
 _SORT: dict[Order, str] = {"name": "name", "created": "created", "modified": "modified", "status": "status"}
 
@@ -313,11 +326,6 @@ def _record(row: Row) -> Record:
 
 def _dump(value: object) -> str:
     return orjson.dumps(value).decode()
-
-
-def _sort_value(record: Record, order: Order) -> str | float:
-    value = getattr(record, order)
-    return value.timestamp() if isinstance(value, datetime) else str(value)
 
 
 def _select(query: Query) -> tuple[str, list[object]]:

@@ -1,0 +1,82 @@
+"""The files of a workload's state folder, shared by the agent and the platform."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import struct
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+TASK = "workload.json"
+STATUS = "status.json"
+EXIT = "exit.json"
+STOP = "stop.json"
+LOCK = "agent.lock"
+LOG = "log"
+SCRATCH = "scratch"
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The JSON object in `path`, or None while there is none."""
+    try:
+        return json.loads(path.read_bytes())  # type: ignore[no-any-return]  # only objects are written
+    except FileNotFoundError:
+        return None
+
+
+def write(path: Path, value: Mapping[str, Any], *, sync: bool = False) -> None:
+    """Put `value` into `path` at once, so that a reader sees the old or the new state and never a part."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("wb") as file:
+        file.write(json.dumps(value, separators=(",", ":")).encode())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def claim(bundle: Path) -> bool:
+    """Become the agent of `bundle` until this process ends; False when it has one already.
+
+    A record lock ends with its process however that dies and is not inherited by forks.
+    """
+    descriptor = os.open(bundle / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return False
+    return True
+
+
+def agent_pid(bundle: Path) -> int | None:
+    """The process id of the living agent of `bundle`; not for use by the agent itself."""
+    try:
+        descriptor = os.open(bundle / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _QUESTION)
+    finally:
+        os.close(descriptor)
+    kind, pid = _answer(answer)
+    return None if kind == fcntl.F_UNLCK else pid
+
+
+# `struct flock` as the C headers of the two systems lay it out.
+if sys.platform == "darwin":
+    _QUESTION = struct.pack("qqihh", 0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+
+    def _answer(data: bytes) -> tuple[int, int]:
+        _, _, pid, kind, _ = struct.unpack("qqihh", data)
+        return kind, pid
+else:
+    _QUESTION = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+    def _answer(data: bytes) -> tuple[int, int]:
+        kind, _, _, _, pid = struct.unpack("hhqqi4x", data)
+        return kind, pid

@@ -1,0 +1,156 @@
+"""Running a Python command inside an interpreter that was forked with its libraries imported."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib.util
+import io
+import os
+import random
+import runpy
+import signal
+import sys
+import threading
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+_WARM = "clary.agent.zygote"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Python command that needs no interpreter options."""
+
+    kind: str
+    """`file`, `module` or `code`."""
+    name: str
+    argv: tuple[str, ...]
+
+
+def is_warm() -> bool:
+    """Whether this process is a fork of a warm interpreter."""
+    return _WARM in sys.modules
+
+
+def parse(command: Sequence[str], env: Mapping[str, str]) -> Script | None:
+    """The command as a script, or None when only a new interpreter can run it."""
+    # These are read when an interpreter starts and cannot be given to a running one.
+    if command[0] != sys.executable or {"PYTHONHASHSEED", "PYTHONHOME", "PYTHONSTARTUP", "LD_PRELOAD"} & env.keys():
+        return None
+    words = list(command[1:])
+    while words and words[0] in {"-u", "-B"}:
+        del words[0]
+    match words:
+        case ["-m", name, *rest]:
+            return Script("module", name, ("-m", *rest))
+        case ["-c", code, *rest]:
+            return Script("code", code, ("-c", *rest))
+        case [name, *rest] if not name.startswith("-") and Path(name).is_file():
+            return Script("file", name, (name, *rest))
+    return None
+
+
+def run(script: Script, env: Mapping[str, str], *, cpus: float) -> NoReturn:
+    """Run `script` as the main program of this process and end with its exit code."""
+    os.environ.clear()
+    os.environ.update(env)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _reopen_output(unbuffered=bool(env.get("PYTHONUNBUFFERED")))
+    _reseed()
+    _set_threads(max(1, int(cpus)))
+    _set_path(script, env)
+    code = _main(script)
+    _finish(code)
+
+
+def _main(script: Script) -> int:
+    try:
+        _execute(script)
+    except SystemExit as leave:
+        return _exit_code(leave)
+    except BaseException as error:  # noqa: BLE001  # like the interpreter's own last resort
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename in _OWN_FRAMES:
+            trace = trace.tb_next
+        sys.excepthook(type(error), error, trace)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+_OWN_FRAMES = {__file__, "<frozen runpy>"}
+
+
+def _execute(script: Script) -> None:
+    sys.argv = list(script.argv)
+    if script.kind == "module":
+        runpy.run_module(script.name, run_name="__main__", alter_sys=True)
+        return
+    main = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = main
+    if script.kind == "code":
+        exec(compile(script.name, "<string>", "exec"), main.__dict__)  # noqa: S102  # running the user's code is the purpose
+        return
+    main.__file__ = script.name
+    source = Path(script.name).read_bytes()
+    main.__dict__["__cached__"] = None
+    exec(compile(source, script.name, "exec"), main.__dict__)  # noqa: S102
+
+
+def _exit_code(leave: SystemExit) -> int:
+    if leave.code is None:
+        return 0
+    if isinstance(leave.code, int):
+        return leave.code & 0xFF
+    sys.stderr.write(f"{leave.code}\n")
+    return 1
+
+
+def _finish(code: int) -> NoReturn:
+    """Do what the end of an interpreter does for user code, without tearing down the imported libraries."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads as the interpreter does
+        atexit._run_exitfuncs()
+        # Files that the program left open are flushed when their last names go.
+        sys.modules["__main__"].__dict__.clear()
+        gc.collect()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _reopen_output(*, unbuffered: bool) -> None:
+    if unbuffered:
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), "utf-8", write_through=True)
+    else:
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
+    errors = io.FileIO(2, "w", closefd=False)
+    sys.stderr = io.TextIOWrapper(errors, "utf-8", "backslashreplace", write_through=True)
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]  # the real ones of this process
+
+
+def _reseed() -> None:
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+
+
+def _set_threads(count: int) -> None:
+    """Size the thread pools of libraries that read their environment when they were imported."""
+    if importlib.util.find_spec("threadpoolctl") is not None:
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415  # only where the environment has it
+
+        threadpool_limits(limits=count)
+
+
+def _set_path(script: Script, env: Mapping[str, str]) -> None:
+    first = {"file": str(Path(script.name).resolve().parent), "module": str(Path.cwd()), "code": ""}[script.kind]
+    given = [str(Path(path).absolute()) for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:0] = [first, *given]

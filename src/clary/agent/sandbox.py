@@ -1,0 +1,179 @@
+"""The view of the disk and of the system that a workload gets."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from clary.agent import linux
+from clary.agent.workload import ML_ROOT, Bind
+
+_HOST = "/.host"
+"""Where the machine's own root is while the new one is assembled."""
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/gnu")
+
+# An allow-list, because /etc also holds passwords and private keys, which a sandbox run by root could read.
+_SETTINGS = (
+    "alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version",
+    "environment", "fonts", "gai.conf", "group", "host.conf", "inputrc", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
+    "locale.alias", "locale.conf", "localtime", "login.defs", "lsb-release", "magic", "mime.types", "nsswitch.conf",
+    "OpenCL", "os-release", "passwd", "pki", "profile", "profile.d", "protocols", "python3", "python3.11",
+    "redhat-release", "services", "shells", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone", "vulkan",
+)  # fmt: skip
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_GPUS = ("nvidia*", "dri", "kfd")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+# Files through which root steers the whole machine even without capabilities.
+_CONTROLS = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_SECRETS = ("kcore", "keys", "kmsg", "timer_list")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a sandbox shows."""
+
+    base: Path
+    """An empty folder of this machine, on which the new root is assembled."""
+    hostname: str
+    hosts: tuple[str, ...]
+    binds: tuple[Bind, ...]
+    cgroups: Mapping[str, Path]
+    memory_bytes: int
+    network: bool
+
+
+def enter(view: View) -> None:
+    """Move the calling process, the first of a new process namespace, into `view`.
+
+    Raises:
+        OSError: the machine refuses a step; the process is then of no further use.
+    """
+    flags = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
+    linux.unshare(flags if view.network else flags | linux.CLONE_NEWNET)
+    socket.sethostname(view.hostname)
+    if not view.network:
+        linux.raise_loopback()
+    _new_root(view.base)
+    _system()
+    _settings(view)
+    for bind in sorted(view.binds, key=lambda bind: Path(bind.target).parts):
+        _show(bind.source, bind.target, writable=bind.writable)
+    _processes()
+    _devices(view.memory_bytes)
+    for name, folder in view.cgroups.items():
+        _show(folder, f"/sys/fs/cgroup/{name}".rstrip("/"))
+    linux.unmount(_HOST)
+    Path(_HOST).rmdir()
+    linux.make_readonly("/", recursive=False)
+    linux.drop_privileges()
+
+
+def folders(scratch: Path, bundle: Path, root: Path | None) -> Iterator[Bind]:
+    """The writable folders of a workload: the thrown-away ones, or those that an instance keeps in `root`."""
+    kept = scratch if root is None else root
+    names = ("/tmp", "/var/tmp", "/root") if root is None else ("/tmp", "/root", "/home", "/opt", "/srv", "/var")  # noqa: S108  # paths inside
+    for name in names:
+        path = kept / name.strip("/")
+        path.mkdir(parents=True, exist_ok=True)
+        if name.endswith("tmp"):
+            path.chmod(0o1777)
+        yield Bind(path, name, writable=True)
+    yield Bind(bundle / "ml", ML_ROOT, writable=True)
+    yield Bind(bundle / "run", "/run/clary", writable=True)
+
+
+def _new_root(base: Path) -> None:
+    linux.mount("", "/", "", linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("tmpfs", str(base), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=16m")
+    (base / _HOST.strip("/")).mkdir()
+    linux.pivot_root(str(base), f"{base}{_HOST}")
+    os.chdir("/")
+
+
+def _system() -> None:
+    for name in _SYSTEM:
+        source = Path(f"{_HOST}{name}")
+        if source.is_symlink():
+            Path(name).symlink_to(source.readlink())
+        elif source.is_dir():
+            _show(Path(name), name)
+    _show(Path("/sys"), "/sys")
+
+
+def _settings(view: View) -> None:
+    etc = Path("/etc")
+    etc.mkdir()
+    for name in _SETTINGS:
+        source = Path(f"{_HOST}/etc/{name}")
+        if source.is_symlink():
+            (etc / name).parent.mkdir(parents=True, exist_ok=True)
+            (etc / name).symlink_to(source.readlink())
+        elif source.exists():
+            _show(Path(f"/etc/{name}"), f"/etc/{name}")
+    (etc / "mtab").symlink_to("/proc/self/mounts")
+    (etc / "hostname").write_text(f"{view.hostname}\n")
+    names = " ".join(dict.fromkeys(("localhost", view.hostname, *view.hosts)))
+    (etc / "hosts").write_text(f"127.0.0.1 {names}\n::1 localhost ip6-localhost\n")
+    with suppress(OSError):
+        (etc / "resolv.conf").write_bytes(_resolver())
+
+
+def _resolver() -> bytes:
+    path = Path(f"{_HOST}/etc/resolv.conf")
+    while path.is_symlink():
+        target = path.readlink()
+        path = Path(f"{_HOST}{target}") if target.is_absolute() else path.parent / target
+    return path.read_bytes()
+
+
+def _processes() -> None:
+    Path("/proc").mkdir()
+    linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+    for name in _CONTROLS:
+        path = f"/proc/{name}"
+        if Path(path).exists():
+            linux.mount(path, path, "", linux.MS_BIND | linux.MS_REC)
+            linux.make_readonly(path)
+    for name in _SECRETS:
+        if Path(f"/proc/{name}").exists():
+            linux.mount(f"{_HOST}/dev/null", f"/proc/{name}", "", linux.MS_BIND)
+
+
+def _devices(memory_bytes: int) -> None:
+    Path("/dev").mkdir()
+    for name in _DEVICES:
+        _show(Path(f"/dev/{name}"), f"/dev/{name}", writable=True)
+    for pattern in _GPUS:
+        for device in Path(f"{_HOST}/dev").glob(pattern):
+            _show(Path("/dev") / device.name, f"/dev/{device.name}", writable=True)
+    for name, target in _DEVICE_LINKS.items():
+        Path(f"/dev/{name}").symlink_to(target)
+    flags = linux.MS_NOSUID | linux.MS_NOEXEC
+    Path("/dev/pts").mkdir()
+    linux.mount("devpts", "/dev/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=620")
+    Path("/dev/shm").mkdir()  # noqa: S108  # the sandbox's own
+    linux.mount("tmpfs", "/dev/shm", "tmpfs", flags | linux.MS_NODEV, f"mode=1777,size={memory_bytes}")  # noqa: S108
+
+
+def _show(source: Path, target: str, *, writable: bool = False) -> None:
+    """Bind `source`, a path of the machine, to `target`, a path of the new root."""
+    origin, place = Path(f"{_HOST}{source}"), Path(target)
+    if origin.is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+    elif not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    linux.mount(str(origin), target, "", linux.MS_BIND | linux.MS_REC)
+    if not writable:
+        linux.make_readonly(target)

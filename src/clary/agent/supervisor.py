@@ -1,0 +1,251 @@
+"""The agent: tends one workload from before its start until its results are packed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from clary.agent import archive, bundle, init, linux, processes
+from clary.agent.cgroups import Cgroups
+from clary.agent.logs import LogWriter
+from clary.agent.workload import Task
+
+_LINUX = sys.platform == "linux"
+_WATCH_S = 0.5
+"""How often memory is measured where no control group limits it."""
+
+
+def cgroups_of(task: Task) -> Cgroups:
+    """The control groups of a task; their name follows from the bundle alone, so that anyone can sweep them."""
+    name = hashlib.sha256(str(task.workload.bundle).encode()).hexdigest()[:16]
+    return Cgroups(task.cgroups, name)
+
+
+def detach() -> bool:
+    """Leave the caller's session and parent; True in the process that goes on, False in the one that returns."""
+    if os.fork():
+        return False
+    os.setsid()
+    if _LINUX:
+        linux.adopt_orphans()
+    return True
+
+
+def tend(folder: Path) -> int:
+    """Be the agent of the workload in `folder`; 0 when it was tended to its end, 1 when it has an agent or an end."""
+    value = bundle.read(folder / bundle.TASK)
+    if value is None or not bundle.claim(folder) or (folder / bundle.EXIT).exists():
+        return 1
+    Supervisor(Task.from_json(value)).run()
+    return 0
+
+
+class Supervisor:
+    """Runs one task to its end."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._workload = task.workload
+        self._folder = task.workload.bundle
+        self._cgroups = cgroups_of(task)
+        self._log = LogWriter(self._folder / bundle.LOG, task.workload.log_bytes)
+        self._selector = selectors.DefaultSelector()
+        self._status: dict[str, Any] = {"phase": "starting", "pid": os.getpid(), "isolation": task.isolation}
+        self._init = 0
+        self._report = b""
+        self._reason = ""
+        self._kill_at: float | None = None
+        self._timeout_at: float | None = None
+        self._peak_bytes = 0
+
+    def run(self) -> None:
+        """Start the workload, tend it and write down how it ended."""
+        wakeup, alarm = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(alarm)
+        self._selector.register(wakeup, selectors.EVENT_READ, self._on_signal)
+        self._tell("starting")
+        try:
+            self._cgroups.create(
+                cpus=self._workload.cpus, memory_bytes=self._workload.memory_bytes, pids=self._workload.pids
+            )
+            self._start()
+            self._on_signal(wakeup)
+            status = self._tend()
+        except OSError as error:
+            self._report, status = f"failed {error}\n".encode(), 125 << 8
+        self._end(status)
+
+    def _start(self) -> None:
+        output_read, output = os.pipe2(os.O_CLOEXEC)
+        report_read, report = os.pipe2(os.O_CLOEXEC)
+        if self._task.isolation == "namespaces":
+            _new_process_namespace()
+        elif not self._cgroups.limits_cpu and _LINUX:
+            _pin(self._workload.cpus)
+        self._init = os.fork()
+        if self._init == 0:
+            signal.set_wakeup_fd(-1)
+            init.run(self._task, self._cgroups, report, output)
+        os.close(output)
+        os.close(report)
+        self._selector.register(output_read, selectors.EVENT_READ, self._on_output)
+        self._selector.register(report_read, selectors.EVENT_READ, self._on_report)
+
+    def _tend(self) -> int:
+        """Serve events until the workload's processes are gone and their output is read."""
+        while len(self._selector.get_map()) > 1:
+            for key, _ in self._selector.select(self._patience()):
+                key.data(key.fd)
+            self._check_times()
+            self._check_memory()
+        _, status = os.waitpid(self._init, 0)
+        words = self._report.split()
+        return int(words[-1]) if words and words[-1].isdigit() else status
+
+    def _patience(self) -> float | None:
+        moments = [moment for moment in (self._kill_at, self._timeout_at) if moment is not None]
+        waits = [max(0.0, moment - time.monotonic()) for moment in moments]
+        if not self._cgroups.limits_memory:
+            waits.append(_WATCH_S)
+        return min(waits, default=None)
+
+    def _on_output(self, descriptor: int) -> None:
+        data = os.read(descriptor, 1 << 16)
+        if data:
+            self._log.feed(data)
+        else:
+            self._forget(descriptor)
+
+    def _on_report(self, descriptor: int) -> None:
+        data = os.read(descriptor, 4096)
+        if not data:
+            self._forget(descriptor)
+        elif b"running\n" in data:
+            self._status["started_at"] = time.time()
+            if self._workload.timeout_s is not None:
+                self._timeout_at = time.monotonic() + self._workload.timeout_s
+            self._tell("running")
+        self._report += data
+
+    def _forget(self, descriptor: int) -> None:
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+
+    def _on_signal(self, descriptor: int) -> None:
+        with suppress(BlockingIOError):
+            os.read(descriptor, 4096)
+        wish = bundle.read(self._folder / bundle.STOP)
+        if wish is not None:
+            self._stop("stopped", wish["grace_s"])
+
+    def _stop(self, reason: str, grace_s: float) -> None:
+        self._reason = self._reason or reason
+        deadline = time.monotonic() + grace_s
+        if self._kill_at is None:
+            os.kill(self._init, signal.SIGTERM)
+        self._kill_at = min(deadline, self._kill_at or deadline)
+
+    def _check_times(self) -> None:
+        now = time.monotonic()
+        if self._timeout_at is not None and now >= self._timeout_at:
+            self._timeout_at = None
+            self._stop("timeout", self._workload.grace_s)
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill()
+
+    def _check_memory(self) -> None:
+        if self._cgroups.limits_memory:
+            return
+        used = processes.memory_bytes(processes.descendants(os.getpid()), self._workload.memory_bytes)
+        self._peak_bytes = max(self._peak_bytes, used)
+        if used > self._workload.memory_bytes:
+            self._reason = "oom"
+            self._kill()
+
+    def _kill(self) -> None:
+        self._kill_at = float("inf")
+        os.kill(self._init, signal.SIGKILL)
+        if self._task.isolation == "none":
+            processes.kill_descendants(os.getpid())
+
+    def _end(self, status: int) -> None:
+        self._log.close()
+        if self._cgroups.oom_kills() and status != 0:
+            self._reason = "oom"
+        self._status["ended_at"] = time.time()
+        self._tell("archiving")
+        message = self._archive()
+        peak = self._cgroups.peak_memory_bytes() or self._peak_bytes
+        self._cgroups.kill()
+        self._cgroups.remove()
+        shutil.rmtree(self._folder / bundle.SCRATCH, ignore_errors=True)
+        code = os.waitstatus_to_exitcode(status)
+        self._status |= {
+            "phase": "exited",
+            "exit_code": code if code >= 0 else 128 - code,
+            "signal": -code if code < 0 else 0,
+            "reason": self._reason,
+            "message": message or self._failure(),
+            "peak_memory_bytes": peak,
+        }
+        bundle.write(self._folder / bundle.EXIT, self._status, sync=True)
+        self._notify()
+
+    def _archive(self) -> str:
+        try:
+            for wanted in self._workload.archives:
+                archive.pack(self._folder, wanted)
+        except (OSError, ValueError) as error:
+            self._reason = self._reason or "archive"
+            return str(error)
+        return ""
+
+    def _failure(self) -> str:
+        line = self._report.partition(b"\n")[0].decode()
+        if not line.startswith("failed "):
+            return ""
+        self._status["reason"] = self._reason or "sandbox"
+        return line.removeprefix("failed ")
+
+    def _tell(self, phase: str) -> None:
+        self._status["phase"] = phase
+        bundle.write(self._folder / bundle.STATUS, self._status)
+        self._notify()
+
+    def _notify(self) -> None:
+        if not self._task.notify:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+            sender.setblocking(False)
+            sender.sendto(self._workload.id.encode(), self._task.notify)
+
+
+def _new_process_namespace() -> None:
+    """Let the next child be process 1 of a namespace of its own, by way of a user namespace when not root."""
+    if os.geteuid() == 0:
+        linux.unshare(linux.CLONE_NEWPID)
+        return
+    user, group = os.geteuid(), os.getegid()
+    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWPID)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+
+
+def _pin(cpus: float) -> None:
+    """Keep this process and its children to as many processors as the workload has."""
+    allowed = sorted(os.sched_getaffinity(0))
+    count = max(1, round(cpus))
+    first = os.getpid() % len(allowed)
+    os.sched_setaffinity(0, {allowed[(first + step) % len(allowed)] for step in range(min(count, len(allowed)))})

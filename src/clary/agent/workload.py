@@ -1,0 +1,106 @@
+"""What the agent is told: the workload, and what this machine allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+ML_ROOT = "/opt/ml"
+"""Where a workload finds its data, as in SageMaker's containers."""
+
+Isolation = Literal["namespaces", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A folder or file of this machine shown inside the sandbox."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A folder below the bundle that the agent packs into a `.tar.gz` after the end; an empty one gives no file."""
+
+    source: str
+    target: Path
+    keep_empty: bool = False
+    """Write an archive even of an empty or missing folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One command with its limits, its view of the disk and what happens at its end."""
+
+    id: str
+    """Starting the same id in the same bundle again gives the running workload."""
+    bundle: Path
+    """State folder of this workload; `bundle/ml` becomes /opt/ml and `bundle/run` becomes /run/clary."""
+    command: tuple[str, ...]
+    """`python` as first word is the interpreter of the platform."""
+    env: Mapping[str, str]
+    """The whole environment, save defaults for PATH, HOME, LANG and the thread counts of numerical libraries."""
+    cpus: float
+    memory_bytes: int
+    pids: int = 2048
+    cwd: str = ML_ROOT
+    hostname: str = "algo-1"
+    hosts: tuple[str, ...] = ()
+    """Further names that resolve to this machine inside."""
+    timeout_s: float | None = None
+    grace_s: float = 120.0
+    """Time between SIGTERM and SIGKILL after `timeout_s`."""
+    network: bool = True
+    """False leaves only a loopback device of its own."""
+    binds: tuple[Bind, ...] = ()
+    archives: tuple[Archive, ...] = ()
+    warm: bool = False
+    """May run inside a fork of the warm interpreter when it is a plain Python command."""
+    root: Path | None = None
+    """Folder that keeps the writable part of the system between starts, for instances; else all of it is thrown away."""
+    log_bytes: int = 512 * 1024 * 1024
+    """Output beyond this many bytes is dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A workload together with the means that the platform found on this machine."""
+
+    workload: Workload
+    isolation: Isolation
+    cgroups: Mapping[str, str] = field(default_factory=dict)
+    """Folder for control groups by version 1 controller, or by the word `unified` for version 2."""
+    readonly: tuple[str, ...] = ()
+    """Folders outside the system's own that every workload may read: the Python installation and its packages."""
+    notify: str = ""
+    """Unix datagram socket that is told the workload's id when its phase changes."""
+
+    def to_json(self) -> dict[str, Any]:
+        """This task as plain JSON values."""
+        return _plain(asdict(self))  # type: ignore[no-any-return]  # a dict stays a dict
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Task:
+        """The task that `to_json` wrote."""
+        workload = dict(value["workload"])
+        workload["bundle"] = Path(workload["bundle"])
+        workload["root"] = Path(workload["root"]) if workload["root"] else None
+        workload["command"] = tuple(workload["command"])
+        workload["hosts"] = tuple(workload["hosts"])
+        workload["binds"] = tuple(Bind(Path(b["source"]), b["target"], b["writable"]) for b in workload["binds"])
+        workload["archives"] = tuple(
+            Archive(a["source"], Path(a["target"]), a["keep_empty"]) for a in workload["archives"]
+        )
+        return cls(**{**value, "workload": Workload(**workload), "readonly": tuple(value["readonly"])})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,98 @@
+"""Carries HTTP between an ASGI server and the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from clary.http import ClientGone, FileSlice, Request, Response
+
+if TYPE_CHECKING:
+    from clary.gateway import Gateway
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+WebSocketHandler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CHUNK_BYTES = 1 << 20
+
+
+class Application:
+    """The ASGI application: one gateway, and one handler for web sockets."""
+
+    def __init__(self, gateway: Gateway, web_socket: WebSocketHandler) -> None:
+        self._gateway = gateway
+        self._web_socket = web_socket
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection event of the server."""
+        if scope["type"] == "http":
+            try:
+                await _send(await self._gateway.handle(_request(scope, receive)), scope["method"], send)
+            except ClientGone:
+                return
+        elif scope["type"] == "websocket":
+            await self._web_socket(scope, receive, send)
+
+
+class _ReceivedBody:
+    """The body of a request as the server hands it over."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if message.get("body"):
+                yield message["body"]
+            if not message.get("more_body"):
+                return
+
+
+def _request(scope: Scope, receive: Receive) -> Request:
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in scope["headers"]:
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return Request(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=_ReceivedBody(receive),
+        scheme=scope["scheme"],
+        client=scope["client"][0] if scope["client"] else "",
+    )
+
+
+async def _send(response: Response, method: str, send: Send) -> None:
+    body = response.body
+    if isinstance(body, bytes):
+        response.headers.setdefault("content-length", str(len(body)))
+    elif isinstance(body, FileSlice):
+        response.headers.setdefault("content-length", str(body.length))
+    headers = [(name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in response.headers.items()]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if method != "HEAD" and not isinstance(body, bytes):
+        async for chunk in _chunks(body):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        body = b""
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+async def _chunks(body: FileSlice | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if not isinstance(body, FileSlice):
+        async for chunk in body:
+            yield chunk
+        return
+    # Read inline: the page cache answers in microseconds, a hop to a thread costs more than that.
+    with body.path.open("rb", buffering=0) as file:
+        file.seek(body.offset)
+        left = body.length
+        while left and (chunk := file.read(min(left, CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk

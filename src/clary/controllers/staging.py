@@ -1,0 +1,222 @@
+"""Objects of S3 to files of a bundle and back, as the execution role.
+
+The bytes lie on this machine, so they are copied straight from the store once the role's permission was checked; no
+client library stands between the creation of a job and the first line of its script.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from clary.errors import ServiceError
+from clary.http import FileBody, FileSlice
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.platform import Platform
+
+
+class StagingError(Exception):
+    """Data could not be brought in or out; the text is the failure reason of the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the data of a channel or input come from."""
+
+    uri: str
+    data_type: str = "S3Prefix"
+    gunzip: bool = False
+
+
+class Stager:
+    """Copies on behalf of one role; `context(operation)` makes the context of a call to S3."""
+
+    def __init__(self, platform: Platform, context: Callable[[str], Context], role_arn: str) -> None:
+        self._platform = platform
+        self._context = context
+        self._role_arn = role_arn
+
+    def download(self, source: Source, target: Path) -> int:
+        """Copies what `source` names into the folder `target`; tells the number of bytes.
+
+        Raises:
+            StagingError: there is nothing, it is not allowed, or the names do not fit into a folder.
+        """
+        target.mkdir(parents=True, exist_ok=True)
+        size = 0
+        for bucket, key, name in self._objects(source):
+            size += self._fetch(bucket, key, _inside(target, name), gunzip=source.gunzip)
+        return size
+
+    def upload(self, path: Path, uri: str) -> None:
+        """Copies one file to the object `uri`.
+
+        Raises:
+            StagingError: it is not allowed.
+        """
+        bucket, key = split_uri(uri)
+        try:
+            self._call(
+                "PutObject",
+                {"Bucket": bucket, "Key": key, "Body": FileBody(path), "ContentLength": path.stat().st_size},
+            )
+        except ServiceError as error:
+            raise StagingError(f"ClientError: Artifact upload failed:{_told(error)}") from error
+
+    def upload_folder(self, folder: Path, uri: str) -> None:
+        """Copies every file below `folder` below the prefix `uri`; symbolic links are not followed."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                self.upload(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
+
+    def read(self, uri: str) -> bytes:
+        """The content of one object.
+
+        Raises:
+            StagingError: it is not there or not allowed.
+        """
+        bucket, key = split_uri(uri)
+        body = self._get(bucket, key)
+        if isinstance(body, FileSlice):
+            with body.path.open("rb") as file:
+                file.seek(body.offset)
+                return file.read(body.length)
+        return bytes(body)
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object of exactly this name that the role may see."""
+        bucket, key = split_uri(uri)
+        try:
+            self._call("HeadObject", {"Bucket": bucket, "Key": key})
+        except ServiceError:
+            return False
+        return True
+
+    def fetch(self, uri: str, target: Path) -> None:
+        """Copies one object to one file.
+
+        Raises:
+            StagingError: it is not there or not allowed.
+        """
+        bucket, key = split_uri(uri)
+        self._fetch(bucket, key, target, gunzip=False)
+
+    def _objects(self, source: Source) -> Iterator[tuple[str, str, str]]:
+        """Bucket, key and name within the channel of every object."""
+        if source.data_type == "ManifestFile":
+            yield from self._manifest(source.uri)
+            return
+        bucket, prefix = split_uri(source.uri)
+        found = False
+        for key in self._keys(bucket, prefix):
+            found = True
+            if not key.endswith("/"):
+                yield bucket, key, _name(key, prefix)
+        if not found:
+            raise StagingError(
+                "ClientError: Data download failed:Failed to download data. No S3 objects found under S3 URL "
+                f'"{source.uri}" given in input data source. Please ensure that the bucket exists in the selected region '
+                f"({self._context('ListObjectsV2').region}), that objects exist under that S3 prefix, and that the role "
+                f'"{self._role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+            )
+
+    def _manifest(self, uri: str) -> Iterator[tuple[str, str, str]]:
+        try:
+            head, *names = orjson.loads(self.read(uri))
+            bucket, prefix = split_uri(head["prefix"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StagingError(f"ClientError: The manifest {uri} is not valid: {error}") from error
+        for name in names:
+            yield bucket, prefix + name, name
+
+    def _keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+        while True:
+            try:
+                page = self._call("ListObjectsV2", request)
+            except ServiceError as error:
+                raise StagingError(f"ClientError: Data download failed:{_told(error)}") from error
+            yield from (entry["Key"] for entry in page.get("Contents", ()))
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _get(self, bucket: str, key: str) -> bytes | FileSlice:
+        try:
+            body: bytes | FileSlice = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
+        except ServiceError as error:
+            raise StagingError(
+                f"ClientError: Data download failed:Failed to download s3://{bucket}/{key}: {_told(error)}"
+            ) from error
+        return body
+
+    def _fetch(self, bucket: str, key: str, target: Path, *, gunzip: bool) -> int:
+        body = self._get(bucket, key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(body, FileSlice):
+            _copy(body, target)
+        else:
+            target.write_bytes(body)
+        if gunzip:
+            _gunzip(target)
+        return target.stat().st_size
+
+    def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        return self._platform.invoke.call(self._context(operation), request)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`.
+
+    Raises:
+        StagingError: it is no such address.
+    """
+    if not uri.startswith("s3://"):
+        raise StagingError(f"ClientError: {uri} is not an S3 URI.")
+    bucket, _, key = uri[5:].partition("/")
+    return bucket, key
+
+
+def _name(key: str, prefix: str) -> str:
+    """The path of an object within its channel, as SageMaker's File mode maps it."""
+    return PurePosixPath(key).name if key == prefix else key[len(prefix) :].lstrip("/")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if ".." in PurePosixPath(name).parts:
+        raise StagingError(f"ClientError: Data download failed:the key {name!r} does not name a file within a folder.")
+    return path
+
+
+def _copy(body: FileSlice, target: Path) -> None:
+    with body.path.open("rb") as source, target.open("wb") as copy:
+        offset, left = body.offset, body.length
+        while left:
+            try:
+                moved = os.copy_file_range(source.fileno(), copy.fileno(), left, offset)
+            except OSError:
+                source.seek(offset)
+                shutil.copyfileobj(source, copy, 1 << 20)
+                return
+            offset, left = offset + moved, left - moved
+
+
+def _gunzip(path: Path) -> None:
+    draft = path.with_name(f"{path.name}.plain")
+    with gzip.open(path) as packed, draft.open("wb") as plain:
+        shutil.copyfileobj(packed, plain, 1 << 20)
+    draft.replace(path)
+
+
+def _told(error: ServiceError) -> str:
+    return f"{error.code}: {error.message}"

@@ -1,0 +1,125 @@
+"""HTTP in, HTTP out: the seven stages of a request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from clary.context import Context
+from clary.errors import InternalFailure, ServiceError
+from clary.http import BytesBody, ClientGone, Request, Response, read
+from clary.protocol.parse import parse
+from clary.protocol.route import RoutingError
+from clary.protocol.serialize import serialize, serialize_error
+from clary.protocol.stream import AwsChunkedBody
+
+if TYPE_CHECKING:
+    from clary.auth.sigv4 import Authenticator, Signature
+    from clary.clock import Clock
+    from clary.invoke import Invoker
+    from clary.protocol.model import Models
+    from clary.protocol.route import Call, Router
+    from clary.settings import Settings
+    from clary.store.database import Database
+
+BODY_LIMIT_BYTES = 32 << 20
+"""Largest body of anything but an S3 upload; InvokeEndpoint allows 6 MB on AWS, asynchronous ones come through S3."""
+
+READ_ONLY = ("Get", "Describe", "List", "Head", "Invoke", "Search", "Filter", "BatchGet")
+"""Operations that begin so write nothing that a caller relies on, and so need not wait for the disk."""
+
+Page = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Answers HTTP requests: AWS calls by way of `invoke`, and the platform's own pages by path prefix."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, database: Database, wire: tuple[Models, Router], who: Authenticator, invoke: Invoker
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._database = database
+        self._models, self._router = wire
+        self._authenticator = who
+        self._invoke = invoke
+        self._pages: dict[str, Page] = {}
+
+    def add_page(self, prefix: str, page: Page) -> None:
+        """Serves every path that begins with `prefix` from `page` rather than as an AWS call."""
+        self._pages[prefix] = page
+
+    async def handle(self, http: Request) -> Response:
+        """The response to one request; raises ClientGone only."""
+        page = self._page(http.path)
+        if page is not None:
+            return await page(http)
+        request_id = str(uuid.uuid4())
+        try:
+            call = await self._router.route(http)  # 1
+        except RoutingError as error:
+            return serialize_error(error.protocol, error.service, error, request_id)
+        try:
+            return await self._answer(http, call, request_id)
+        except ServiceError as error:
+            return self._refuse(call, error, request_id, http.path)
+        except ClientGone:
+            raise
+        except Exception:  # noqa: BLE001  # a fault of ours must reach the caller as an answer, never as a hang
+            log.exception("%s %s failed, request id %s", call.service, call.operation, request_id)
+            return self._refuse(call, InternalFailure(_INTERNAL), request_id, http.path)
+
+    async def _answer(self, http: Request, call: Call, request_id: str) -> Response:
+        signature = await self._authenticate(http, call)  # 2
+        ctx = self._context(http, call, signature, request_id)
+        request = await parse(call, http)  # 3
+        written = self._database.written
+        reply = await self._invoke.run(ctx, request)  # 4 5 6
+        if self._database.written != written and not call.operation.startswith(READ_ONLY):
+            await self._sync()
+        return serialize(call, reply, request_id)  # 7
+
+    async def _authenticate(self, http: Request, call: Call) -> Signature:
+        is_s3 = call.service == "s3"
+        if not is_s3:
+            http.body = BytesBody(await read(http.body, BODY_LIMIT_BYTES))
+        signature = self._authenticator.authenticate(http, self._models.signing_name(call.service), is_s3)
+        if is_s3 and http.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
+            http.body = AwsChunkedBody(http.body, *(signature.verifiers or (None, None)))
+        return signature
+
+    def _context(self, http: Request, call: Call, signature: Signature, request_id: str) -> Context:
+        return Context(
+            request_id=request_id,
+            account=signature.principal.account or self._settings.account,
+            region=signature.region or self._settings.region,
+            principal=signature.principal,
+            service=call.service,
+            operation=call.operation,
+            now=self._clock.now(),
+            endpoint=f"{http.scheme}://{http.headers.get('host', '')}",
+            source_ip=http.client,
+            secure=http.scheme == "https",
+            user_agent=http.headers.get("user-agent", ""),
+        )
+
+    async def _sync(self) -> None:
+        if self._database.unsynced:
+            await asyncio.to_thread(self._database.sync)
+
+    def _refuse(self, call: Call, error: ServiceError, request_id: str, path: str) -> Response:
+        return serialize_error(call.protocol, call.service, error, request_id, operation=call.operation, resource=path)
+
+    def _page(self, path: str) -> Page | None:
+        for prefix, page in self._pages.items():
+            if path.startswith(prefix):
+                return page
+        return None
+
+
+_INTERNAL = "An internal error occurred; the log of the platform tells more under this request id."

@@ -1,0 +1,92 @@
+"""The narrow waist: authorise, validate, handle. Everything that asks the platform for something goes through here."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Mapping
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, cast
+
+from clary.errors import NotSupported
+from clary.services.service import Check, Document, Handler, Reply, Service, method_name, runs_in_thread
+
+if TYPE_CHECKING:
+    from clary.auth.authorize import Authorizer
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.protocol.model import Models
+    from clary.protocol.validate import Validators
+
+
+class Invoker:
+    """Calls operations by service and name, on behalf of a principal.
+
+    Handlers belong to the event loop; `attach` names it. Threads use `call`, coroutines `run`.
+    """
+
+    def __init__(self, services: Mapping[str, Service], models: Models, validators: Validators, authorizer: Authorizer) -> None:
+        self._services = services
+        self._models = models
+        self._validators = validators
+        self._authorizer = authorizer
+        self._handlers: dict[tuple[str, str], Handler] = {}
+
+    def attach(self, platform: Platform, loop: asyncio.AbstractEventLoop, pool: Executor) -> None:
+        """Builds the services' handlers; called once, before the first request."""
+        self._platform = platform
+        self._loop = loop
+        self._pool = pool
+        for service in self._services.values():
+            for method, handler in service.handlers(platform).items():
+                self._handlers[service.name, method] = handler
+
+    async def run(self, ctx: Context, request: Document) -> Reply:
+        """The answer of one operation.
+
+        Raises:
+            ServiceError: it is not allowed, not valid, not there, or refused by the handler.
+        """
+        handler = self.handler(ctx.service, ctx.operation)
+        self.authorize(ctx, request)
+        self._validators.validate(self._models.operation(ctx.service, ctx.operation), request)
+        if runs_in_thread(handler):
+            result: Any = await self._loop.run_in_executor(self._pool, handler, ctx, request)
+        else:
+            result = handler(ctx, request)
+            if inspect.isawaitable(result):
+                result = await cast("Awaitable[Any]", result)
+        return result if isinstance(result, Reply) else Reply(result or {})
+
+    def call(self, ctx: Context, request: Document) -> Document:
+        """The same from another thread than the event loop's; blocks until the answer is there."""
+        return asyncio.run_coroutine_threadsafe(self.run(ctx, request), self._loop).result().members
+
+    def authorize(self, ctx: Context, request: Document) -> None:
+        """Checks that the principal may do this, without doing it.
+
+        Raises:
+            AccessDenied: a policy denies it or none allows it.
+        """
+        self._authorizer.authorize(ctx, self._checks(ctx, request))
+
+    def handler(self, service: str, operation: str) -> Handler:
+        """The method behind an operation.
+
+        Raises:
+            NotSupported: AWS has the operation, Clary has not.
+        """
+        try:
+            return self._handlers[service, method_name(operation)]
+        except KeyError:
+            raise NotSupported(f"Clary does not support the operation {operation} of {service} yet.") from None
+
+    def operations(self) -> list[tuple[str, str]]:
+        """Every (service, boto3 method) that has a handler."""
+        return sorted(self._handlers)
+
+    def _checks(self, ctx: Context, request: Document) -> list[Check]:
+        access = self._services[ctx.service].access
+        if access is None:
+            return [Check(f"{self._models.signing_name(ctx.service)}:{ctx.operation}")]
+        return list(access(self._platform, ctx, request))

@@ -1,0 +1,116 @@
+"""What training, processing, transform and tuning jobs have in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from clary import arn
+from clary.algorithms.catalogue import Image, resolve
+from clary.controllers.states import States, transition
+from clary.errors import ValidationException
+from clary.services.service import Document, Handler
+
+from .errors import ResourceInUse
+from .kinds import Family, Kind, find
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.store.records import Record
+
+
+def check_role(platform: Platform, role_arn: str) -> None:
+    """Refuses a role that SageMaker may not assume.
+
+    Raises:
+        ValidationException: the role is not there or does not trust SageMaker, in AWS's words.
+    """
+    role = platform.records.by_arn(role_arn)
+    if role is None or not platform.authorizer.trusts_service(role, "sagemaker.amazonaws.com"):
+        raise ValidationException(
+            f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
+            "'sagemaker.amazonaws.com' to assume the role."
+        )
+
+
+def image(uri: str) -> Image:
+    """What an image URI stands for here.
+
+    Raises:
+        ValidationException: Clary has no environment for it.
+    """
+    found = resolve(uri)
+    if found is None:
+        raise ValidationException(
+            f"Clary cannot run the image {uri}: it runs SageMaker's framework images and built-in algorithms in its own "
+            "environments, and no other images yet."
+        )
+    return found
+
+
+def stop(kind: Kind, states: States) -> Handler:
+    """The Stop operation of a kind of job."""
+
+    def handler(self: Family, ctx: Context, request: Document) -> None:
+        record = find(self._platform, ctx, kind, request[kind.name_member])
+
+        def stopping(current: Record) -> Record:
+            if current.status == "Stopping":
+                return current
+            if current.status != "InProgress":
+                raise ValidationException(
+                    f"The request was rejected because the {_words(kind)} is in status {current.status}."
+                )
+            return replace(transition(states, current, "Stopping", ctx.now), due=ctx.now)
+
+        self._platform.records.edit(record, stopping)
+
+    handler.__doc__ = f"Asks a {kind.noun} to stop; it ends as Stopped once its processes are gone."
+    return handler  # type: ignore[return-value]  # becomes a method of the family
+
+
+def delete_finished(kind: Kind, states: States) -> Handler:
+    """The Delete operation of a kind of job."""
+
+    def handler(self: Family, ctx: Context, request: Document) -> None:
+        record = find(self._platform, ctx, kind, request[kind.name_member])
+        if record.status not in states.terminal:
+            raise ResourceInUse(f"The {_words(kind)} {record.name} is in status {record.status}; stop it first.")
+        self._platform.records.delete(record)
+
+    handler.__doc__ = f"Removes a {kind.noun} that has ended."
+    return handler  # type: ignore[return-value]  # becomes a method of the family
+
+
+def secondary(status: str, message: str, now: datetime) -> dict[str, Any]:
+    """An entry of SecondaryStatusTransitions."""
+    return {"Status": status, "StartTime": now, "StatusMessage": message}
+
+
+def s3_uri(uri: str, member: str) -> None:
+    """Refuses what is no S3 address.
+
+    Raises:
+        ValidationException: in AWS's words.
+    """
+    if not uri.startswith("s3://") or not uri[5:].split("/")[0]:
+        raise ValidationException(f"The S3 URI {uri!r} at {member} is not valid: it must begin with s3://BUCKET.")
+
+
+def account_of(role_arn: str) -> str:
+    """The account of a role.
+
+    Raises:
+        ValidationException: it is not an ARN.
+    """
+    try:
+        return arn.split(role_arn).account
+    except ValueError:
+        raise ValidationException(f"{role_arn} is not a valid ARN.") from None
+
+
+def _words(kind: Kind) -> str:
+    return kind.name.replace("-", " ")

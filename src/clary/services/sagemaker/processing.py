@@ -1,0 +1,71 @@
+"""Processing jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clary.controllers import states
+from clary.errors import ValidationException
+
+from . import kinds
+from .jobs import check_role, delete_finished, image, s3_uri, stop
+from .kinds import PROCESSING_JOB, Family, describe, listing
+from .longpoll import held
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.services.service import Document
+
+LOCAL_ROOT = "/opt/ml/processing"
+
+
+class Processing(Family):
+    """Processing jobs: a command over inputs from S3, with outputs to S3."""
+
+    def create_processing_job(self, ctx: Context, request: Document) -> Document:
+        """Checks what can be checked at once and hands the job to its controller."""
+        check_processing(request)
+        check_role(self._platform, request["RoleArn"])
+        spec = {"StoppingCondition": {"MaxRuntimeInSeconds": 86400}, **request}
+        record = kinds.create(
+            self._platform, ctx, PROCESSING_JOB, spec, status="InProgress", observed={}, due=ctx.now
+        )
+        return {"ProcessingJobArn": record.arn}
+
+    describe_processing_job = held(PROCESSING_JOB, describe(PROCESSING_JOB))
+    list_processing_jobs = listing(PROCESSING_JOB)
+    stop_processing_job = stop(PROCESSING_JOB, states.PROCESSING_JOB)
+    delete_processing_job = delete_finished(PROCESSING_JOB, states.PROCESSING_JOB)
+
+
+def check_processing(request: Document) -> None:
+    """Refuses a processing request that could never run.
+
+    Raises:
+        ValidationException: in AWS's words where AWS checks it too.
+    """
+    image(request["AppSpecification"]["ImageUri"])
+    inputs = request.get("ProcessingInputs", ())
+    outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", ())
+    names = [entry["InputName"] for entry in inputs]
+    if len(names) != len(set(names)):
+        raise ValidationException("ProcessingInputs must have unique input names.")
+    for entry in inputs:
+        if "S3Input" not in entry:
+            raise ValidationException("Clary supports S3Input only; DatasetDefinition is not supported yet.")
+        s3_uri(entry["S3Input"]["S3Uri"], f"input {entry['InputName']}")
+        _local(entry["S3Input"].get("LocalPath", LOCAL_ROOT))
+    for entry in outputs:
+        if "S3Output" not in entry:
+            raise ValidationException("Clary supports S3Output only; FeatureStoreOutput is not supported yet.")
+        s3_uri(entry["S3Output"]["S3Uri"], f"output {entry['OutputName']}")
+        _local(entry["S3Output"].get("LocalPath", LOCAL_ROOT))
+    if request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] > 1:
+        raise ValidationException(
+            "Clary runs jobs on one instance so far: InstanceCount greater than 1 is not supported yet."
+        )
+
+
+def _local(path: str) -> None:
+    if path != LOCAL_ROOT and not path.startswith(f"{LOCAL_ROOT}/") or ".." in path.split("/"):
+        raise ValidationException(f"LocalPath {path} is not valid: it must begin with {LOCAL_ROOT}.")

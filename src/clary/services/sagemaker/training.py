@@ -1,0 +1,103 @@
+"""Training jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clary.controllers import states
+from clary.errors import ValidationException
+
+from . import kinds
+from .jobs import check_role, delete_finished, image, s3_uri, secondary, stop
+from .kinds import TRAINING_JOB, Family, describe, listing
+from .longpoll import held
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.services.service import Document
+
+
+class Training(Family):
+    """Training jobs: script mode, built-in algorithms and commands of one's own."""
+
+    def create_training_job(self, ctx: Context, request: Document) -> Document:
+        """Checks what can be checked at once and hands the job to its controller."""
+        check_training(request)
+        check_role(self._platform, request["RoleArn"])
+        spec = with_defaults(request)
+        record = kinds.create(
+            self._platform,
+            ctx,
+            TRAINING_JOB,
+            spec,
+            status="InProgress",
+            observed={
+                "SecondaryStatus": "Starting",
+                "SecondaryStatusTransitions": [secondary("Starting", "Starting the training job", ctx.now)],
+            },
+            due=ctx.now,
+        )
+        return {"TrainingJobArn": record.arn}
+
+    describe_training_job = held(TRAINING_JOB, describe(TRAINING_JOB))
+    list_training_jobs = listing(TRAINING_JOB)
+    stop_training_job = stop(TRAINING_JOB, states.TRAINING_JOB)
+    delete_training_job = delete_finished(TRAINING_JOB, states.TRAINING_JOB)
+
+
+def check_training(request: Document) -> None:
+    """Refuses a training request that could never run; also used for the jobs of a tuning job.
+
+    Raises:
+        ValidationException: in AWS's words where AWS checks it too.
+    """
+    algorithm = request["AlgorithmSpecification"]
+    if "TrainingImage" not in algorithm:
+        raise ValidationException("Clary does not support AlgorithmName (marketplace algorithms) yet; give a TrainingImage.")
+    image(algorithm["TrainingImage"])
+    channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    if len(channels) != len(set(channels)):
+        raise ValidationException("Channel names must be unique.")
+    for channel in request.get("InputDataConfig", ()):
+        source = channel["DataSource"]
+        if "S3DataSource" not in source:
+            raise ValidationException("Clary supports S3DataSource only; FileSystemDataSource is not supported yet.")
+        s3_uri(source["S3DataSource"]["S3Uri"], f"channel {channel['ChannelName']}")
+    s3_uri(request["OutputDataConfig"]["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+    _check_resources(request)
+
+
+def with_defaults(request: Document) -> Document:
+    """The request with what AWS fills in, so that Describe tells it."""
+    output = {"KmsKeyId": "", **request["OutputDataConfig"]}
+    algorithm = dict(request["AlgorithmSpecification"])
+    algorithm.setdefault("EnableSageMakerMetricsTimeSeries", False)
+    metrics = image(algorithm["TrainingImage"]).metric_definitions(request.get("HyperParameters", {}))
+    if metrics and "MetricDefinitions" not in algorithm:
+        algorithm["MetricDefinitions"] = metrics
+    flags = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining")
+    return {
+        **{flag: False for flag in flags},
+        **request,
+        "OutputDataConfig": output,
+        "AlgorithmSpecification": algorithm,
+    }
+
+
+def _check_resources(request: Document) -> None:
+    resources = request.get("ResourceConfig", {})
+    if resources.get("InstanceGroups"):
+        raise ValidationException("Clary does not support InstanceGroups (heterogeneous clusters) yet.")
+    if resources.get("InstanceCount", 1) > 1:
+        raise ValidationException(
+            "Clary runs jobs on one instance so far: InstanceCount greater than 1 is not supported yet."
+        )
+    limits = request["StoppingCondition"]
+    if not request.get("EnableManagedSpotTraining"):
+        return
+    if "MaxWaitTimeInSeconds" not in limits:
+        raise ValidationException("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.")
+    if limits["MaxWaitTimeInSeconds"] < limits.get("MaxRuntimeInSeconds", 86400):
+        raise ValidationException(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+        )

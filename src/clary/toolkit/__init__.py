@@ -1,0 +1,1 @@
+"""What runs inside a managed container: the training launcher, the model server and their data formats."""

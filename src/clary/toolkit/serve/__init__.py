@@ -1,0 +1,1 @@
+"""The model server: `python -m clary.toolkit.serve`."""
