@@ -18,12 +18,12 @@ _LINUX = sys.platform == "linux"
 _NOT_STARTED = 125
 
 
-def run(task: Task, cgroups: Cgroups, report: int, output: int) -> NoReturn:
+def run(task: Task, cgroups: Cgroups, report: int, output: int, *, warm: bool) -> NoReturn:
     """Be process 1 of the workload; tell `report` first `running` or `failed REASON`, then the wait status."""
     status = _NOT_STARTED << 8
     try:
         _prepare(task, cgroups)
-        child = _spawn(task, report, output)
+        child = _spawn(task, report, output, warm=warm)
         signal.signal(signal.SIGTERM, _pass_on(child))
         os.write(report, b"running\n")
         status = _reap_until(child)
@@ -66,19 +66,19 @@ def _prefer_as_oom_victim() -> None:
         path.write_text("500")
 
 
-def _spawn(task: Task, report: int, output: int) -> int:
+def _spawn(task: Task, report: int, output: int, *, warm: bool) -> int:
     child = os.fork()
     if child:
         return child
     try:
         os.close(report)
-        _become_workload(task, output)
+        _become_workload(task, output, warm=warm)
     except BaseException as error:  # noqa: BLE001  # a fork must never return into its parent's code
         os.write(2, f"clary: cannot run {task.workload.command[0]}: {error}\n".encode())
     os._exit(127)
 
 
-def _become_workload(task: Task, output: int) -> None:
+def _become_workload(task: Task, output: int, *, warm: bool) -> None:
     if _LINUX:
         linux.die_with_parent(signal.SIGKILL)
     os.setsid()
@@ -91,7 +91,7 @@ def _become_workload(task: Task, output: int) -> None:
     if task.isolation == "none":
         command, env, cwd = _without_view(task.workload, command, env, cwd)
     os.chdir(cwd)
-    if task.workload.warm and python.is_warm():
+    if warm and task.workload.warm:
         script = python.parse(command, env)
         if script is not None:
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))

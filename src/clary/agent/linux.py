@@ -51,8 +51,6 @@ def unshare(flags: int) -> None:
     _call("unshare", flags)
 
 
-
-
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
     """Mount `source` on `target`."""
     _call("mount", source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode(), about=target)
@@ -121,5 +119,5 @@ def _call(name: str, *arguments: Any, about: str = "") -> None:
 
 
 def _last_capability() -> int:
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:  # noqa: PTH123  # no pathlib this early
+    with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:  # noqa: PTH123  # one line of /proc
         return int(file.read())

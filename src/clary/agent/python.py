@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-_WARM = "clary.agent.zygote"
-
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -29,11 +27,6 @@ class Script:
     """`file`, `module` or `code`."""
     name: str
     argv: tuple[str, ...]
-
-
-def is_warm() -> bool:
-    """Whether this process is a fork of a warm interpreter."""
-    return _WARM in sys.modules
 
 
 def parse(command: Sequence[str], env: Mapping[str, str]) -> Script | None:

@@ -35,25 +35,34 @@ def detach() -> bool:
     if os.fork():
         return False
     os.setsid()
-    if _LINUX:
-        linux.adopt_orphans()
+    adopt_orphans()
     return True
 
 
-def tend(folder: Path) -> int:
-    """Be the agent of the workload in `folder`; 0 when it was tended to its end, 1 when it has an agent or an end."""
+def adopt_orphans() -> None:
+    """Become the parent of what workloads leave behind, where the system can do that."""
+    if _LINUX:
+        linux.adopt_orphans()
+
+
+def tend(folder: Path, *, warm: bool = False) -> int:
+    """Be the agent of the workload in `folder`; 0 when it was tended to its end, 1 when it has an agent or an end.
+
+    `warm` says that this process is a fork of a warm interpreter, in which the workload may run.
+    """
     value = bundle.read(folder / bundle.TASK)
     if value is None or not bundle.claim(folder) or (folder / bundle.EXIT).exists():
         return 1
-    Supervisor(Task.from_json(value)).run()
+    Supervisor(Task.from_json(value), warm=warm).run()
     return 0
 
 
 class Supervisor:
     """Runs one task to its end."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, *, warm: bool) -> None:
         self._task = task
+        self._warm = warm
         self._workload = task.workload
         self._folder = task.workload.bundle
         self._cgroups = cgroups_of(task)
@@ -90,13 +99,13 @@ class Supervisor:
         output_read, output = os.pipe2(os.O_CLOEXEC)
         report_read, report = os.pipe2(os.O_CLOEXEC)
         if self._task.isolation == "namespaces":
-            _new_process_namespace()
+            new_process_namespace()
         elif not self._cgroups.limits_cpu and _LINUX:
             _pin(self._workload.cpus)
         self._init = os.fork()
         if self._init == 0:
             signal.set_wakeup_fd(-1)
-            init.run(self._task, self._cgroups, report, output)
+            init.run(self._task, self._cgroups, report, output, warm=self._warm)
         os.close(output)
         os.close(report)
         self._selector.register(output_read, selectors.EVENT_READ, self._on_output)
@@ -131,6 +140,7 @@ class Supervisor:
         data = os.read(descriptor, 4096)
         if not data:
             self._forget(descriptor)
+            self._sweep()
         elif b"running\n" in data:
             self._status["started_at"] = time.time()
             if self._workload.timeout_s is not None:
@@ -176,6 +186,10 @@ class Supervisor:
     def _kill(self) -> None:
         self._kill_at = float("inf")
         os.kill(self._init, signal.SIGKILL)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Do by hand what the end of a process namespace does by itself."""
         if self._task.isolation == "none":
             processes.kill_descendants(os.getpid())
 
@@ -185,7 +199,7 @@ class Supervisor:
             self._reason = "oom"
         self._status["ended_at"] = time.time()
         self._tell("archiving")
-        message = self._archive()
+        message = self._failure() or self._archive()
         peak = self._cgroups.peak_memory_bytes() or self._peak_bytes
         self._cgroups.kill()
         self._cgroups.remove()
@@ -196,7 +210,7 @@ class Supervisor:
             "exit_code": code if code >= 0 else 128 - code,
             "signal": -code if code < 0 else 0,
             "reason": self._reason,
-            "message": message or self._failure(),
+            "message": message,
             "peak_memory_bytes": peak,
         }
         bundle.write(self._folder / bundle.EXIT, self._status, sync=True)
@@ -215,7 +229,7 @@ class Supervisor:
         line = self._report.partition(b"\n")[0].decode()
         if not line.startswith("failed "):
             return ""
-        self._status["reason"] = self._reason or "sandbox"
+        self._reason = self._reason or "sandbox"
         return line.removeprefix("failed ")
 
     def _tell(self, phase: str) -> None:
@@ -231,7 +245,7 @@ class Supervisor:
             sender.sendto(self._workload.id.encode(), self._task.notify)
 
 
-def _new_process_namespace() -> None:
+def new_process_namespace() -> None:
     """Let the next child be process 1 of a namespace of its own, by way of a user namespace when not root."""
     if os.geteuid() == 0:
         linux.unshare(linux.CLONE_NEWPID)

@@ -1,0 +1,47 @@
+"""What this machine allows workloads, found out by really doing it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clary.agent import probe as agent_probe
+from clary.agent.workload import Isolation
+
+_PROBE = "import sys; sys.path.insert(0, sys.argv.pop(1)); from clary.agent.probe import main; main()"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The means of this machine for running workloads."""
+
+    isolation: Isolation
+    reason: str = ""
+    """Why there is no isolation."""
+    cgroups: Mapping[str, str] = field(default_factory=dict)
+    """Where control groups can be made, by controller; empty when nowhere."""
+    network: bool = False
+    """Whether a workload can be cut off from the network."""
+    root: bool = False
+    kvm: bool = False
+    gpus: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
+    """Sockets that speak the Docker Engine API."""
+
+
+def probe(*, isolation: str = "auto") -> Machine:
+    """Try everything in child processes; `isolation="none"` keeps workloads plain processes."""
+    source = str(Path(agent_probe.__file__).parents[2])
+    # A process of its own, because the platform has threads and must not fork or leave its namespaces.
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _PROBE, source], stdout=subprocess.PIPE, check=True, timeout=30
+    )
+    found: dict[str, Any] = json.loads(result.stdout)
+    if isolation == "none":
+        found |= {"isolation": "none", "reason": "switched off by the settings"}
+    return Machine(**{**found, "gpus": tuple(found["gpus"]), "containers": tuple(found["containers"])})

@@ -1,0 +1,181 @@
+"""Runs workloads as processes of this machine, each under an agent of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clary.agent import bundle, processes, supervisor
+from clary.agent.workload import Task
+from clary.compute.base import Backend, Handle, Observation, Workload
+from clary.compute.probe import Machine
+from clary.compute.warm import WarmInterpreter
+from clary.compute.watch import Watcher
+
+_BIRTH_S = 30.0
+"""How long an agent may take, on a busy machine, until it has claimed its bundle."""
+_COLD = "import sys; sys.path.insert(0, sys.argv.pop(1)); from clary.agent.__main__ import main; main()"
+
+
+class ProcessBackend(Backend):
+    """Workloads as sandboxed processes beside the platform."""
+
+    def __init__(self, home: Path, machine: Machine, *, warm: bool = True) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._machine = machine
+        self._watcher = Watcher(home / "watch.sock")
+        self._warm = WarmInterpreter(home / "warm.log") if warm else None
+        if self._warm is not None:
+            self._warm.start()
+
+    def start(self, workload: Workload) -> Handle:
+        """Begin `workload`, forked from the warm interpreter where possible."""
+        folder = workload.bundle
+        handle = {"id": workload.id, "bundle": str(folder), "isolation": self._machine.isolation}
+        if _has_begun(folder):
+            return handle
+        for name in ("ml", "run"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        task = Task(
+            workload=workload,
+            isolation=self._machine.isolation,
+            cgroups=self._machine.cgroups,
+            readonly=_installed(),
+            notify=str(self._watcher.address),
+        )
+        bundle.write(folder / bundle.TASK, task.to_json())
+        if not (workload.warm and self._warm is not None and self._warm.fork(folder)):
+            _start_cold(folder)
+        return handle
+
+    def poll(self, handle: Handle) -> Observation:
+        """Read the agent's last words, or clear up after one that had none."""
+        folder = Path(handle["bundle"])
+        self._watcher.watch(handle["id"], folder)
+        end = bundle.read(folder / bundle.EXIT)
+        if end is not None:
+            return _observation(end)
+        if bundle.agent_pid(folder) is not None:
+            return _observation(bundle.read(folder / bundle.STATUS) or {"phase": "starting"})
+        # It may have ended between the two looks.
+        end = bundle.read(folder / bundle.EXIT)
+        if end is not None:
+            return _observation(end)
+        return self._without_agent(folder)
+
+    def stop(self, handle: Handle, grace_s: float) -> None:
+        """Leave the wish in the bundle and wake the agent; one that is just being born finds it there."""
+        folder = Path(handle["bundle"])
+        if not folder.exists() or (folder / bundle.EXIT).exists():
+            return
+        earlier = bundle.read(folder / bundle.STOP)
+        if earlier is None or grace_s < earlier["grace_s"]:
+            bundle.write(folder / bundle.STOP, {"grace_s": grace_s})
+        _signal_agent(folder, signal.SIGTERM)
+
+    def delete(self, handle: Handle) -> None:
+        """Kill the agent, and with it all that it tends."""
+        folder = Path(handle["bundle"])
+        _signal_agent(folder, signal.SIGKILL)
+        _clear(folder)
+
+    def on_change(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` at every message or end of an agent."""
+        self._watcher.subscribe(callback)
+
+    def close(self) -> None:
+        """End the warm interpreter and the watching thread."""
+        if self._warm is not None:
+            self._warm.close()
+        self._watcher.close()
+
+    def _without_agent(self, folder: Path) -> Observation:
+        status = bundle.read(folder / bundle.STATUS)
+        try:
+            age_s = time.time() - (folder / bundle.TASK).stat().st_mtime
+        except FileNotFoundError:
+            return Observation(phase="gone")
+        if status is None and age_s < _BIRTH_S:
+            return Observation(phase="starting", isolation=self._machine.isolation)
+        _clear(folder)
+        end = {**(status or {}), "phase": "exited", "reason": "lost", "message": "the agent of the workload died"}
+        bundle.write(folder / bundle.EXIT, end)
+        return _observation(end)
+
+
+def _has_begun(folder: Path) -> bool:
+    return (
+        any((folder / name).exists() for name in (bundle.STATUS, bundle.EXIT)) or bundle.agent_pid(folder) is not None
+    )
+
+
+def _start_cold(folder: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _COLD, _source(), str(folder)],
+        env={"LANG": "C.UTF-8", "PATH": os.defpath},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def _source() -> str:
+    return str(Path(supervisor.__file__).parents[2])
+
+
+def _installed() -> tuple[str, ...]:
+    """Where Python, its packages and this platform are, save what lies in the system's own folders."""
+    wanted = dict.fromkeys(
+        folder
+        for place in (sys.base_prefix, sys.prefix, _source(), *_packages_elsewhere())
+        for folder in (place, str(Path(place).resolve()))
+    )
+    return tuple(place for place in wanted if not Path(place).is_relative_to("/usr"))
+
+
+def _packages_elsewhere() -> list[str]:
+    """Folders of editable installs and the like, outside the installation."""
+    known = (Path(sys.prefix), Path(sys.base_prefix))
+    folders = (Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+    return [str(folder) for folder in folders if not any(folder.is_relative_to(place) for place in known)]
+
+
+def _signal_agent(folder: Path, number: signal.Signals) -> None:
+    pid = bundle.agent_pid(folder)
+    if pid is None:
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _clear(folder: Path) -> None:
+    """Take away what a dead agent could not."""
+    value = bundle.read(folder / bundle.TASK)
+    if value is None:
+        return
+    task = Task.from_json(value)
+    groups = supervisor.cgroups_of(task)
+    groups.kill()
+    if task.isolation == "none":
+        for pid in processes.marked("CLARY_WORKLOAD", task.workload.id):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    groups.remove()
+    shutil.rmtree(folder / bundle.SCRATCH, ignore_errors=True)
+
+
+def _observation(status: dict[str, Any]) -> Observation:
+    names = ("phase", "exit_code", "signal", "reason", "message", "isolation", "peak_memory_bytes")
+    known = {name: status[name] for name in names if name in status}
+    times = {name: datetime.fromtimestamp(status[name], UTC) for name in ("started_at", "ended_at") if name in status}
+    return Observation(**known, **times)

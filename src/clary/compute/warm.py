@@ -1,0 +1,123 @@
+"""The warm interpreter from which Python workloads are forked in milliseconds."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from clary.agent import zygote
+
+MODULES = ("numpy", "scipy", "joblib", "pandas", "sklearn.ensemble", "sklearn.pipeline", "xgboost")
+_ANSWER_S = 2.0
+
+
+class WarmInterpreter:
+    """A process with libraries imported; it ends with this one, the agents forked from it do not."""
+
+    def __init__(self, log: Path, modules: Sequence[str] = MODULES) -> None:
+        self._log = log
+        self._modules = modules
+        self._lock = threading.Lock()
+        self._ready = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+
+    def start(self) -> None:
+        """Begin to import; returns at once."""
+        with self._lock:
+            if self._channel is None:
+                self._launch()
+
+    def fork(self, folder: Path) -> bool:
+        """Fork an agent for the bundle `folder`; False when a cold start is needed."""
+        with self._lock:
+            if self._channel is None:
+                self._launch()
+                return False
+            try:
+                return self._ask(self._channel, folder)
+            except OSError:
+                self._discard()
+                return False
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until the libraries are imported."""
+        with self._lock, suppress(OSError):
+            if self._channel is not None and not self._ready:
+                self._ready = self._receive(self._channel, timeout_s) == zygote.READY
+        return self._ready
+
+    def close(self) -> None:
+        """End the interpreter."""
+        with self._lock:
+            self._discard()
+
+    def _ask(self, channel: socket.socket, folder: Path) -> bool:
+        if not self._ready:
+            self._ready = self._receive(channel, 0) == zygote.READY
+        if not self._ready:
+            return False
+        channel.send(os.fsencode(folder))
+        if self._receive(channel, _ANSWER_S) == zygote.FORKED:
+            return True
+        raise ConnectionError("the warm interpreter does not answer")
+
+    def _receive(self, channel: socket.socket, timeout_s: float) -> bytes:
+        """The next message, nothing while there is none yet.
+
+        Raises:
+            ConnectionError: the interpreter has ended.
+        """
+        if not select.select([channel], [], [], timeout_s)[0]:
+            return b""
+        message = channel.recv(64)
+        if not message:
+            raise ConnectionError("the warm interpreter ended")
+        return message
+
+    def _launch(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        source = str(Path(zygote.__file__).parents[2])
+        code = f"import sys; sys.path.append({source!r}); from clary.agent.zygote import main; main()"
+        with theirs, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, str(theirs.fileno()), *self._modules],
+                env=_environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._channel = ours
+
+    def _discard(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            # Agents are on their own by now, so this ends nothing but the interpreter.
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._ready = False
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        # Otherwise OpenBLAS starts its threads when it is loaded, and none may exist at a fork.
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        # The same for the allocator of pyarrow, which pandas imports.
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    }
