@@ -1,1 +1,1 @@
-"""The built-in algorithms, one module each."""
+"""The built-in algorithms, one module each, and the catalogue of images that stand for them."""

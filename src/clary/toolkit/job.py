@@ -27,11 +27,14 @@ class Job:
     """The `sagemaker_*` hyperparameters and the tuner's metric, which are for the launcher only."""
     channels: Mapping[str, Mapping[str, str]]
     resources: Mapping[str, Any]
+    text: Mapping[str, str]
+    """All hyperparameters as they were sent, for the built-in algorithms; version 2's quotes removed."""
 
     @classmethod
     def read(cls, layout: Layout) -> Job:
         """The job that the files below `/opt/ml/input/config` describe."""
-        values = {key: decode(value) for key, value in _json(layout.config / "hyperparameters.json").items()}
+        sent = _json(layout.config / "hyperparameters.json")
+        values = {key: decode(value) for key, value in sent.items()}
         reserved = {key for key in values if key.startswith(FRAMEWORK_PREFIX) or key == TUNING_METRIC}
         return cls(
             layout,
@@ -39,6 +42,7 @@ class Job:
             {key: values[key] for key in sorted(reserved)},
             _json(layout.config / "inputdataconfig.json"),
             _json(layout.config / "resourceconfig.json"),
+            {key: values[key] if isinstance(values[key], str) else str(sent[key]) for key in sent},
         )
 
     @property
