@@ -90,9 +90,7 @@ def _s3_error(  # noqa: PLR0913  # all of it is in the document
 
 
 def _members(error: ServiceError) -> str:
-    return "".join(
-        f"<{name}>{escape(value)}</{name}>" for name, value in error.members.items() if value is not None
-    )
+    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in error.members.items() if value is not None)
 
 
 def _add_query_code(headers: dict[str, str], service: str, code: str, status: int) -> None:

@@ -38,6 +38,17 @@ class UnknownService(RoutingError):
     code = "UnrecognizedClientException"
 
 
+class MissingAction(RoutingError):
+    """A query request names no operation."""
+
+
+class RequestTooLarge(RoutingError):
+    """The form of a query request exceeds the limit."""
+
+    code = "RequestEntityTooLarge"
+    status = 413
+
+
 class SerializationException(ServiceError):
     """A JSON body cannot be read as the operation's input."""
 
@@ -67,6 +78,14 @@ class MissingParameter(ServiceError):
 
 class ValidationError(ServiceError):
     """The request breaks a constraint of the model, as IAM and STS name it."""
+
+
+class InvalidParameterException(ServiceError):
+    """The request breaks a constraint of the model, as Logs and ECR name it."""
+
+
+class InvalidRequestException(ServiceError):
+    """The request breaks a constraint of the model, as Athena names it."""
 
 
 class IncompleteBody(ServiceError):

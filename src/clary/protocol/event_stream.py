@@ -39,7 +39,9 @@ class EventWriter:
             name: _event_writer(name, event, documents, content_type) for name, event in shape.members.items()
         }
 
-    async def frames(self, events: AsyncIterator[Event] | Iterable[Event], *, first: bytes = b"") -> AsyncIterator[bytes]:
+    async def frames(
+        self, events: AsyncIterator[Event] | Iterable[Event], *, first: bytes = b""
+    ) -> AsyncIterator[bytes]:
         """The frames of all events; an error ends the stream with a frame that tells it."""
         if first:
             yield first

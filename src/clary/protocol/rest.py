@@ -82,12 +82,16 @@ class RequestBindings:
         Raises:
             Unreadable: a value has the wrong type.
         """
-        found = {label.member: label.value(labels[label.wire_name]) for label in self._labels if label.wire_name in labels}
+        found = {
+            label.member: label.value(labels[label.wire_name]) for label in self._labels if label.wire_name in labels
+        }
         if query:
             fields = parse_query(query)
             self._read_fields(fields, found)
             if "x-amz-" in query.lower():
-                signed = {name.lower(): values[0] for name, values in fields.items() if name.lower().startswith("x-amz-")}
+                signed = {
+                    name.lower(): values[0] for name, values in fields.items() if name.lower().startswith("x-amz-")
+                }
                 headers = {**signed, **headers}
         for header in self._headers:
             text = headers.get(header.wire_name)

@@ -151,7 +151,9 @@ class Serializers:
 
         return serialize_rest
 
-    def _rest_body(self, model: OperationModel, shape: Shape | None) -> Callable[[Mapping[str, Any], Response], None] | None:
+    def _rest_body(
+        self, model: OperationModel, shape: Shape | None
+    ) -> Callable[[Mapping[str, Any], Response], None] | None:
         if shape is None:
             return None
         payload = shape.serialization.get("payload")
@@ -161,7 +163,9 @@ class Serializers:
             return self._no_body(shape)
         if model.name == "GetBucketLocation":
             return _write_location
-        return _document_body(self._root(shape, s3_roots.ROOTS.get(model.name, f"{model.name}Result")), self._content_type)
+        return _document_body(
+            self._root(shape, s3_roots.ROOTS.get(model.name, f"{model.name}Result")), self._content_type
+        )
 
     def _payload(self, name: str, output: Shape) -> Callable[[Mapping[str, Any], Response], None]:
         shape = output.members[name]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore import xform_name
@@ -15,6 +14,19 @@ from clary.http import Reply
 if TYPE_CHECKING:
     from clary.context import Context
     from clary.platform import Platform
+
+__all__ = [
+    "Access",
+    "Check",
+    "Document",
+    "Handler",
+    "Reply",
+    "Service",
+    "in_thread",
+    "method_name",
+    "operation_names",
+    "runs_in_thread",
+]
 
 Document = dict[str, Any]
 """A request or response: AWS's member names, plain Python values."""

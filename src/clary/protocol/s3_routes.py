@@ -1,0 +1,120 @@
+"""S3's table of operations: method, kind of address, and what the query string and headers must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from botocore.model import OperationModel, ServiceModel
+
+from clary.protocol.rest import Fields
+
+POST_OBJECT = "PostObject"
+"""A browser's form upload; it has no model of its own."""
+
+OPTIONS_OBJECT = "OptionsObject"
+"""A browser's question whether it may call from another site; it has no model of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What the host and path of a request name; empty where they do not."""
+
+    bucket: str
+    key: str
+
+    @property
+    def kind(self) -> str:
+        """The placeholders that an operation on this address has in its path."""
+        if self.key:
+            return "key"
+        return "bucket" if self.bucket else "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation, with what sets it apart from the others of its method and kind of address."""
+
+    operation: str
+    literals: tuple[tuple[str, str], ...]
+    required_fields: tuple[str, ...]
+    required_headers: tuple[str, ...]
+
+    def rank(self, fields: Fields, headers: Mapping[str, str]) -> tuple[int, bool, int] | None:
+        """How well the request fits: higher is more specific; None when it is another operation's."""
+        for name, value in self.literals:
+            if name not in fields or (value and value not in fields[name]):
+                return None
+        present = sum(name in fields for name in self.required_fields)
+        present += sum(name in headers for name in self.required_headers)
+        complete = present == len(self.required_fields) + len(self.required_headers)
+        return len(self.literals), complete, present
+
+
+class S3Routes:
+    """Finds the operation of an S3 request; the table is computed from the model."""
+
+    def __init__(self, model: ServiceModel) -> None:
+        self._routes: dict[tuple[str, str], list[Route]] = {}
+        for name in model.operation_names:
+            operation = model.operation_model(name)
+            template, _, _ = operation.http["requestUri"].partition("?")
+            if not operation.deprecated and template in _KINDS:
+                place = (operation.http["method"], _KINDS[template])
+                self._routes.setdefault(place, []).append(_route(operation))
+
+    def operation(self, method: str, address: Address, fields: Fields, headers: Mapping[str, str]) -> str | None:
+        """The operation's name; None when S3 knows no such method for this kind of address."""
+        if method == "OPTIONS":
+            return OPTIONS_OBJECT
+        if method == "POST" and address.kind == "bucket" and _is_form(headers):
+            return POST_OBJECT
+        candidates = self._routes.get((method, address.kind), ())
+        ranked = ((route.rank(fields, headers), route.operation) for route in candidates)
+        found = max(((rank, name) for rank, name in ranked if rank is not None), default=None)
+        if found is None or (method == "POST" and found[0][2] == 0 and found[0][0] == 0):
+            return None
+        return found[1]
+
+
+def address(path: str, host: str, domain: str) -> Address:
+    """The bucket and key that a raw path means, with the bucket in the host name below `domain`.
+
+    Raises:
+        ValueError: the path is not UTF-8.
+    """
+    name = host.partition(":")[0].lower()
+    if domain and name.endswith(f".{domain}"):
+        return Address(name[: -len(domain) - 1], _decode(path[1:]))
+    bucket, _, key = path[1:].partition("/")
+    return Address(_decode(bucket), _decode(key))
+
+
+_KINDS = {"/": "service", "/{Bucket}": "bucket", "/{Bucket}/{Key+}": "key"}
+
+
+def _route(operation: OperationModel) -> Route:
+    _, _, literal = operation.http["requestUri"].partition("?")
+    shape = operation.input_shape
+    required = list(_required(operation)) if shape is not None else []
+    return Route(
+        operation.name,
+        tuple((name, value) for name, _, value in (part.partition("=") for part in literal.split("&")) if name),
+        tuple(name for location, name in required if location == "querystring"),
+        tuple(name.lower() for location, name in required if location == "header"),
+    )
+
+
+def _required(operation: OperationModel) -> Iterable[tuple[str, str]]:
+    for name in operation.input_shape.required_members:
+        traits = operation.input_shape.members[name].serialization
+        yield traits.get("location", ""), traits.get("name", name)
+
+
+def _is_form(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").startswith("multipart/form-data")
+
+
+def _decode(text: str) -> str:
+    return unquote_to_bytes(text).decode() if "%" in text else text
