@@ -67,6 +67,10 @@ class Image:
             return ("python", "-m", "clary.algorithms", self.algorithm, "train")
         return LAUNCHER if self.server_framework or self.repository.startswith(BASE_PYTHON) else None
 
+    def reports(self, hyperparameters: Mapping[str, str], environment: Mapping[str, str]) -> tuple[Metric, ...]:
+        """The metrics that a training job finds without being told: those of the built-in algorithm, if that runs."""
+        return () if _brings_code(hyperparameters, environment) else self.metrics
+
     def serve(self, environment: Mapping[str, str]) -> Command | None:
         """What a model server runs; None when the image is not for serving."""
         if self.algorithm and not _brings_code({}, environment):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clary.algorithms.channels import widen
 from clary.algorithms.hyperparameters import names
+from clary.algorithms.xgboost_artefact import load
 from clary.toolkit.formats import content_type as types
 from clary.toolkit.formats.content_type import MalformedDataError, UnsupportedTypeError
 from clary.toolkit.formats.matrices import read_matrix
