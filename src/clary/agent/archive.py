@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clary.agent.workload import Archive
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clary.agent.workload import Archive
 
 # Models hardly compress; the fastest level is several times faster than the default for a few percent of size.
 _COMPRESSION = 1

@@ -7,9 +7,11 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 TASK = "workload.json"
 STATUS = "status.json"
@@ -17,6 +19,7 @@ EXIT = "exit.json"
 STOP = "stop.json"
 LOCK = "agent.lock"
 LOG = "log"
+AGENT_LOG = "agent.log"
 SCRATCH = "scratch"
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from clary.agent import bundle, linux, processes, python, sandbox
-from clary.agent.cgroups import Cgroups
-from clary.agent.workload import ML_ROOT, Task, Workload
+from clary.agent.workload import ML_ROOT, Bind, Task, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from clary.agent.cgroups import Cgroups
 
 _LINUX = sys.platform == "linux"
 _NOT_STARTED = 125
@@ -45,7 +48,7 @@ def _prepare(task: Task, cgroups: Cgroups) -> None:
         return
     workload = task.workload
     scratch = workload.bundle / bundle.SCRATCH
-    installed = (sandbox.Bind(Path(path).resolve(), path) for path in task.readonly)
+    installed = (Bind(Path(path).resolve(), path) for path in task.readonly)
     view = sandbox.View(
         base=scratch / "base",
         hostname=workload.hostname,

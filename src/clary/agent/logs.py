@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LINE_BYTES = 256 * 1024
 """The longest line; CloudWatch Logs takes events of this size."""

@@ -9,12 +9,14 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clary.agent import linux, sandbox, supervisor
+from clary.agent import sandbox, supervisor
 from clary.agent.cgroups import UNIFIED, Cgroups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _CONTROLLERS = ("memory", "cpu", "pids")
 _KVM_GET_API_VERSION = 0xAE00
@@ -72,7 +74,7 @@ def _smallest_view(folder: Path, *, network: bool) -> sandbox.View:
 
 def _cgroups() -> dict[str, str]:
     """The folder for new groups of each controller that can be limited."""
-    found = {}
+    found: dict[str, str] = {}
     for controllers, parent in _parents():
         wanted = {UNIFIED} if UNIFIED in controllers else controllers & set(_CONTROLLERS)
         for controller in wanted - found.keys():

@@ -13,10 +13,12 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def _main(script: Script) -> int:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename in _OWN_FRAMES:
             trace = trace.tb_next
-        sys.excepthook(type(error), error, trace)
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
@@ -138,7 +140,9 @@ def _reseed() -> None:
 def _set_threads(count: int) -> None:
     """Size the thread pools of libraries that read their environment when they were imported."""
     if importlib.util.find_spec("threadpoolctl") is not None:
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415  # only where the environment has it
+        from threadpoolctl import (  # type: ignore[import-untyped]  # noqa: PLC0415  # only where the environment has it
+            threadpool_limits,
+        )
 
         threadpool_limits(limits=count)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clary.agent import linux
 from clary.agent.workload import ML_ROOT, Bind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _HOST = "/.host"
 """Where the machine's own root is while the new one is assembled."""

@@ -23,26 +23,14 @@ _LINUX = sys.platform == "linux"
 _WATCH_S = 0.5
 """How often memory is measured where no control group limits it."""
 
+_LONGEST_S = 3600.0
+"""The longest time that select accepts anywhere."""
+
 
 def cgroups_of(task: Task) -> Cgroups:
     """The control groups of a task; their name follows from the bundle alone, so that anyone can sweep them."""
     name = hashlib.sha256(str(task.workload.bundle).encode()).hexdigest()[:16]
     return Cgroups(task.cgroups, name)
-
-
-def detach() -> bool:
-    """Leave the caller's session and parent; True in the process that goes on, False in the one that returns."""
-    if os.fork():
-        return False
-    os.setsid()
-    adopt_orphans()
-    return True
-
-
-def adopt_orphans() -> None:
-    """Become the parent of what workloads leave behind, where the system can do that."""
-    if _LINUX:
-        linux.adopt_orphans()
 
 
 def tend(folder: Path, *, warm: bool = False) -> int:
@@ -53,8 +41,19 @@ def tend(folder: Path, *, warm: bool = False) -> int:
     value = bundle.read(folder / bundle.TASK)
     if value is None or not bundle.claim(folder) or (folder / bundle.EXIT).exists():
         return 1
+    if _LINUX:
+        linux.adopt_orphans()
+    _keep_own_words(folder)
     Supervisor(Task.from_json(value), warm=warm).run()
     return 0
+
+
+def _keep_own_words(folder: Path) -> None:
+    """Send what the agent itself prints, which is nothing unless it fails, to a file beside the workload's log."""
+    descriptor = os.open(folder / bundle.AGENT_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 class Supervisor:
@@ -124,7 +123,7 @@ class Supervisor:
 
     def _patience(self) -> float | None:
         moments = [moment for moment in (self._kill_at, self._timeout_at) if moment is not None]
-        waits = [max(0.0, moment - time.monotonic()) for moment in moments]
+        waits = [min(_LONGEST_S, max(0.0, moment - time.monotonic())) for moment in moments]
         if not self._cgroups.limits_memory:
             waits.append(_WATCH_S)
         return min(waits, default=None)

@@ -61,7 +61,7 @@ class Workload:
     warm: bool = False
     """May run inside a fork of the warm interpreter when it is a plain Python command."""
     root: Path | None = None
-    """Folder that keeps the writable part of the system between starts, for instances; else all of it is thrown away."""
+    """Folder that keeps the writable part of the system between starts, for instances; else it is thrown away."""
     log_bytes: int = 512 * 1024 * 1024
     """Output beyond this many bytes is dropped."""
 

@@ -11,10 +11,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clary.agent import supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 READY = b"ready"
 FORKED = b"forked"
@@ -40,7 +43,6 @@ def serve(channel: socket.socket, modules: Sequence[str]) -> None:
 
 def _agent(folder: Path) -> int:
     os.setsid()
-    supervisor.adopt_orphans()
     return supervisor.tend(folder, warm=True)
 
 

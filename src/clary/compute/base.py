@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from clary.agent.workload import ML_ROOT, Archive, Bind, Isolation, Workload
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["ML_ROOT", "Archive", "Backend", "Bind", "Handle", "Isolation", "Observation", "Phase", "Reason", "Workload"]
 
@@ -37,40 +38,40 @@ class Observation:
     peak_memory_bytes: int = 0
 
 
-class Backend(ABC):
+class Backend(Protocol):
     """A place where workloads run; every method may be called from any thread."""
 
-    @abstractmethod
     def start(self, workload: Workload) -> Handle:
         """Begin `workload` and return at once.
 
         Called twice with the same id and bundle it gives the same workload, so a platform that died between the start
         and its record leaves no orphan.
         """
+        ...
 
-    @abstractmethod
     def poll(self, handle: Handle) -> Observation:
         """What the workload does now, from the handle alone.
 
         A workload that this backend never started, or whose bundle was deleted, is `gone`. One whose agent died without
         a word is `exited` with reason `lost`, and nothing of it is left running.
         """
+        ...
 
-    @abstractmethod
     def stop(self, handle: Handle, grace_s: float) -> None:
         """Ask for the end: SIGTERM now, SIGKILL after `grace_s`; returns at once.
 
         A workload that has ended or is gone is left alone; a second call may only shorten the grace.
         """
+        ...
 
-    @abstractmethod
     def delete(self, handle: Handle) -> None:
         """End the workload at once and take away what it holds outside its bundle; safe to repeat."""
+        ...
 
-    @abstractmethod
     def on_change(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with a workload's id, from a thread of the backend, whenever its phase may have changed."""
+        ...
 
-    @abstractmethod
     def close(self) -> None:
         """Let go of this process's resources; workloads go on."""
+        ...

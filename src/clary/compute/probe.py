@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clary.agent import probe as agent_probe
-from clary.agent.workload import Isolation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clary.agent.workload import Isolation
 
 _PROBE = "import sys; sys.path.insert(0, sys.argv.pop(1)); from clary.agent.probe import main; main()"
 
@@ -38,7 +41,7 @@ def probe(*, isolation: str = "auto") -> Machine:
     """Try everything in child processes; `isolation="none"` keeps workloads plain processes."""
     source = str(Path(agent_probe.__file__).parents[2])
     # A process of its own, because the platform has threads and must not fork or leave its namespaces.
-    result = subprocess.run(
+    result = subprocess.run(  # noqa: S603  # our own interpreter and code
         [sys.executable, "-I", "-S", "-c", _PROBE, source], stdout=subprocess.PIPE, check=True, timeout=30
     )
     found: dict[str, Any] = json.loads(result.stdout)

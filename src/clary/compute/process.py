@@ -8,25 +8,37 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clary.agent import bundle, processes, supervisor
 from clary.agent.workload import Task
-from clary.compute.base import Backend, Handle, Observation, Workload
-from clary.compute.probe import Machine
+from clary.compute.base import Handle, Observation, Workload
 from clary.compute.warm import WarmInterpreter
 from clary.compute.watch import Watcher
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clary.compute.probe import Machine
+
 _BIRTH_S = 30.0
 """How long an agent may take, on a busy machine, until it has claimed its bundle."""
-_COLD = "import sys; sys.path.insert(0, sys.argv.pop(1)); from clary.agent.__main__ import main; main()"
+# Detaches before the imports, so that the platform waits for nothing but the start of an interpreter.
+_COLD = """
+import os, sys
+if os.fork():
+    os._exit(0)
+os.setsid()
+sys.path.insert(0, sys.argv.pop(1))
+from clary.agent.__main__ import main
+main()
+"""
 
 
-class ProcessBackend(Backend):
+class ProcessBackend:
     """Workloads as sandboxed processes beside the platform."""
 
     def __init__(self, home: Path, machine: Machine, *, warm: bool = True) -> None:
@@ -40,7 +52,7 @@ class ProcessBackend(Backend):
     def start(self, workload: Workload) -> Handle:
         """Begin `workload`, forked from the warm interpreter where possible."""
         folder = workload.bundle
-        handle = {"id": workload.id, "bundle": str(folder), "isolation": self._machine.isolation}
+        handle = self._handle(workload.id, folder)
         if _has_begun(folder):
             return handle
         for name in ("ml", "run"):
@@ -56,6 +68,10 @@ class ProcessBackend(Backend):
         if not (workload.warm and self._warm is not None and self._warm.fork(folder)):
             _start_cold(folder)
         return handle
+
+    def find(self, workload_id: str, folder: Path) -> Handle | None:
+        """Whether the bundle holds a task tells whether it was begun."""
+        return self._handle(workload_id, folder) if (folder / bundle.TASK).exists() else None
 
     def poll(self, handle: Handle) -> Observation:
         """Read the agent's last words, or clear up after one that had none."""
@@ -92,11 +108,18 @@ class ProcessBackend(Backend):
         """Call `callback` at every message or end of an agent."""
         self._watcher.subscribe(callback)
 
+    def wait_warm(self, timeout_s: float) -> bool:
+        """Wait until workloads can be forked from the warm interpreter; False when they cannot in time."""
+        return self._warm is not None and self._warm.wait_ready(timeout_s)
+
     def close(self) -> None:
         """End the warm interpreter and the watching thread."""
         if self._warm is not None:
             self._warm.close()
         self._watcher.close()
+
+    def _handle(self, workload_id: str, folder: Path) -> Handle:
+        return {"id": workload_id, "bundle": str(folder), "isolation": self._machine.isolation}
 
     def _without_agent(self, folder: Path) -> Observation:
         status = bundle.read(folder / bundle.STATUS)
@@ -119,7 +142,7 @@ def _has_begun(folder: Path) -> bool:
 
 
 def _start_cold(folder: Path) -> None:
-    subprocess.run(
+    subprocess.run(  # noqa: S603  # our own interpreter and code
         [sys.executable, "-I", "-S", "-c", _COLD, _source(), str(folder)],
         env={"LANG": "C.UTF-8", "PATH": os.defpath},
         cwd="/",
@@ -177,5 +200,7 @@ def _clear(folder: Path) -> None:
 def _observation(status: dict[str, Any]) -> Observation:
     names = ("phase", "exit_code", "signal", "reason", "message", "isolation", "peak_memory_bytes")
     known = {name: status[name] for name in names if name in status}
-    times = {name: datetime.fromtimestamp(status[name], UTC) for name in ("started_at", "ended_at") if name in status}
-    return Observation(**known, **times)
+    for name in ("started_at", "ended_at"):
+        if name in status:
+            known[name] = datetime.fromtimestamp(status[name], UTC)
+    return Observation(**known)

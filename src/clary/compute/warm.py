@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clary.agent import zygote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MODULES = ("numpy", "scipy", "joblib", "pandas", "sklearn.ensemble", "sklearn.pipeline", "xgboost")
 _ANSWER_S = 2.0
@@ -87,7 +90,7 @@ class WarmInterpreter:
         source = str(Path(zygote.__file__).parents[2])
         code = f"import sys; sys.path.append({source!r}); from clary.agent.zygote import main; main()"
         with theirs, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and code
                 [sys.executable, "-c", code, str(theirs.fileno()), *self._modules],
                 env=_environment(),
                 cwd="/",

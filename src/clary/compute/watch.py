@@ -6,11 +6,14 @@ import os
 import selectors
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clary.agent import bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 class Watcher:
