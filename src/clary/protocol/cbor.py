@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clary.protocol import timestamps
 from clary.protocol.errors import SerializationException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEPTH_LIMIT = 64
 _BREAK = object()
 _SIMPLE = {20: False, 21: True, 22: None, 23: None}
 _FLOATS = {25: (">e", 2), 26: (">f", 4), 27: (">d", 8)}
 _INDEFINITE = 31
+_NUMBERS = frozenset({0, 1})
+_STRINGS = frozenset({2, 3})
+_TAG_EPOCH = 1
 
 
 def loads(body: bytes) -> Any:
@@ -49,21 +54,17 @@ class _Decoder:
         return self._definite(major, self._argument(info), depth)
 
     def _definite(self, major: int, argument: int, depth: int) -> Any:
-        match major:
-            case 0:
-                return argument
-            case 1:
-                return -1 - argument
-            case 2:
-                return self._take(argument)
-            case 3:
-                return self._take(argument).decode()
-            case 4:
-                return [self.item(depth + 1) for _ in range(argument)]
-            case 5:
-                return {self.item(depth + 1): self.item(depth + 1) for _ in range(argument)}
+        if major in _NUMBERS:
+            return argument if major == 0 else -1 - argument
+        if major in _STRINGS:
+            taken = self._take(argument)
+            return taken if major == 2 else taken.decode()
+        if major == 4:
+            return [self.item(depth + 1) for _ in range(argument)]
+        if major == 5:
+            return {self.item(depth + 1): self.item(depth + 1) for _ in range(argument)}
         value = self.item(depth + 1)
-        return timestamps.from_epoch(value) if argument == 1 else value
+        return timestamps.from_epoch(value) if argument == _TAG_EPOCH else value
 
     def _indefinite(self, major: int, depth: int) -> Any:
         items = []
@@ -107,33 +108,33 @@ class _Decoder:
 
 
 def _encode(value: Any, emit: Callable[[bytes], None]) -> None:
+    if isinstance(value, dict):
+        emit(_head(5, len(value)))
+        for key, item in value.items():
+            _encode(key, emit)
+            _encode(item, emit)
+    elif isinstance(value, list | tuple):
+        emit(_head(4, len(value)))
+        for item in value:
+            _encode(item, emit)
+    else:
+        emit(_scalar(value))
+
+
+def _scalar(value: Any) -> bytes:
     match value:
         case None:
-            emit(b"\xf6")
+            return b"\xf6"
         case bool():
-            emit(b"\xf5" if value else b"\xf4")
+            return b"\xf5" if value else b"\xf4"
         case int():
-            emit(_head(0, value) if value >= 0 else _head(1, -1 - value))
-        case float():
-            emit(b"\xfb" + struct.pack(">d", value))
-        case bytes():
-            emit(_head(2, len(value)) + value)
+            return _head(0, value) if value >= 0 else _head(1, -1 - value)
         case str():
-            text = value.encode()
-            emit(_head(3, len(text)) + text)
-        case datetime():
-            emit(b"\xc1\xfb" + struct.pack(">d", timestamps.epoch(value)))
-        case list() | tuple():
-            emit(_head(4, len(value)))
-            for item in value:
-                _encode(item, emit)
-        case dict():
-            emit(_head(5, len(value)))
-            for key, item in value.items():
-                _encode(key, emit)
-                _encode(item, emit)
-        case _:
-            raise TypeError(f"not a CBOR value: {type(value).__name__}")
+            return _head(3, len(value.encode())) + value.encode()
+        case bytes():
+            return _head(2, len(value)) + value
+    seconds = timestamps.epoch(value) if isinstance(value, datetime) else value
+    return (b"\xc1" if isinstance(value, datetime) else b"") + b"\xfb" + struct.pack(">d", seconds)
 
 
 def _head(major: int, argument: int) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from botocore.model import OperationModel
-
-from clary.protocol.model import Models
 from clary.protocol.parse import Parse, Parsers
 from clary.protocol.serialize import Serialize, Serializers
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel
+
+    from clary.protocol.model import Models
 
 
 class Codec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from clary.errors import AccessDenied, InternalFailure, ServiceError
 from clary.http import Response
@@ -10,6 +10,9 @@ from clary.protocol import cbor
 from clary.protocol.json_shapes import dumps
 from clary.protocol.rest import header_text
 from clary.protocol.xml_shapes import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _WIRE: Mapping[tuple[type[ServiceError], str], tuple[str, int]] = {
     (AccessDenied, "json"): ("AccessDeniedException", 400),
@@ -22,7 +25,7 @@ _WIRE: Mapping[tuple[type[ServiceError], str], tuple[str, int]] = {
 """Code and status of the shared errors where a protocol has its own."""
 
 
-def serialize_error(  # noqa: PLR0913  # the gateway may know only some of it when routing itself fails
+def serialize_error(  # the gateway may know only some of it when routing itself fails
     protocol: str, service: str, error: ServiceError, request_id: str, operation: str = "", resource: str = ""
 ) -> Response:
     """The response that tells `error` to a client of `protocol`."""
@@ -73,7 +76,7 @@ def _ec2_error(_: str, code: str, status: int, error: ServiceError, request_id: 
     return Response(status, {"x-amzn-RequestId": request_id, "Content-Type": "text/xml;charset=UTF-8"}, body.encode())
 
 
-def _s3_error(  # noqa: PLR0913  # all of it is in the document
+def _s3_error(  # all of it is in the document
     code: str, status: int, error: ServiceError, request_id: str, operation: str, resource: str
 ) -> Response:
     headers = {"x-amz-request-id": request_id, "x-amz-id-2": request_id, "Content-Type": "application/xml"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from botocore.model import Shape
-
 from clary.errors import ServiceError
+
+if TYPE_CHECKING:
+    from botocore.model import Shape
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
@@ -35,6 +36,9 @@ class EventWriter:
     """Writes the events of one stream shape; `documents` compiles a shape to bytes of `content_type`."""
 
     def __init__(self, shape: Shape, documents: Callable[[Shape], WriteDocument], content_type: str) -> None:
+        self._documents = documents
+        self._content_type = content_type
+        self._exceptions = {name: event for name, event in shape.members.items() if event.metadata.get("exception")}
         self._events = {
             name: _event_writer(name, event, documents, content_type) for name, event in shape.members.items()
         }
@@ -53,21 +57,29 @@ class EventWriter:
                 for event in events:
                     yield self._frame(event)
         except ServiceError as error:
-            yield error_frame(error)
+            yield self._error_frame(error)
 
     def _frame(self, event: Event) -> bytes:
         ((name, members),) = event.items()
         return self._events[name](members)
 
+    def _error_frame(self, error: ServiceError) -> bytes:
+        shape = self._exceptions.get(error.code)
+        if shape is None:
+            headers = {":message-type": "error", ":error-code": error.code, ":error-message": error.message}
+            return frame(headers, b"")
+        message = {name: error.message for name in shape.members if name.lower() == "message"}
+        headers = {
+            ":message-type": "exception",
+            ":exception-type": error.code,
+            ":content-type": self._content_type,
+        }
+        return frame(headers, self._documents(shape)({**message, **error.members}))
+
 
 def initial_response(document: bytes, content_type: str) -> bytes:
     """The frame that carries the members beside the stream, in protocols that have no headers for them."""
     return frame({":message-type": "event", ":event-type": "initial-response", ":content-type": content_type}, document)
-
-
-def error_frame(error: ServiceError) -> bytes:
-    """The frame that ends a stream with an error."""
-    return frame({":message-type": "error", ":error-code": error.code, ":error-message": error.message}, b"")
 
 
 def _event_writer(

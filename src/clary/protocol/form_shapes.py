@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.model import Shape
-
-from clary.errors import ServiceError
 from clary.protocol import scalars
+
+if TYPE_CHECKING:
+    from botocore.model import Shape
+
+    from clary.errors import ServiceError
 
 Tree = dict[str, Any]
 Read = Callable[[Any, str], Any]

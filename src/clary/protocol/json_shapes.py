@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.model import Shape
 
 from clary.protocol import scalars, timestamps
 from clary.protocol.errors import SerializationException, refuse_unknown
+
+if TYPE_CHECKING:
+    from botocore.model import Shape
 
 Convert = Callable[[Any], Any]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 HEAD_BYTES = 4096
 """The metadata of a model lies within its first bytes."""
@@ -63,7 +65,7 @@ class Models:
         return list(metadata.get("protocols") or [metadata["protocol"]])
 
     def _path(self, service: str) -> Path:
-        version = self._loader.determine_latest_version(service, "service-2")
+        version = str(self._loader.determine_latest_version(service, "service-2"))
         candidates = (
             Path(folder) / service / version / f"service-2{suffix}"
             for folder in self._loader.search_paths

@@ -6,8 +6,6 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.model import OperationModel, Shape
-
 from clary.errors import RequestEntityTooLarge, ServiceError
 from clary.http import BytesBody, Request, read
 from clary.protocol import cbor
@@ -23,6 +21,8 @@ from clary.protocol.rest import RequestBindings, Unreadable, parse_query
 from clary.protocol.xml_shapes import XmlReaders, parse_xml
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel, Shape
+
     from clary.protocol.route import Call
 
 BODY_LIMIT_BYTES = 16 << 20

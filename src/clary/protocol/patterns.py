@@ -6,9 +6,12 @@ import re
 import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _POSIX: Mapping[str, str] = {"ASCII": r"\x00-\x7f", "Alnum": "0-9A-Za-z", "Print": " -~"}
 _PROPERTY = re.compile(r"\\p\{(\w+)\}")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from botocore.model import OperationModel
-
 from clary.errors import RequestEntityTooLarge
-from clary.http import Request
 from clary.protocol import s3_routes
 from clary.protocol.codec import Codec, Codecs
 from clary.protocol.errors import (
@@ -23,10 +20,17 @@ from clary.protocol.errors import (
     UnknownOperationException,
     UnknownService,
 )
-from clary.protocol.model import Models
 from clary.protocol.parse import BODY_LIMIT_BYTES, read_body
 from clary.protocol.rest import parse_query
 from clary.protocol.s3_routes import S3Routes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.model import OperationModel
+
+    from clary.http import Request
+    from clary.protocol.model import Models
 
 __all__ = ["Call", "Router", "RoutingError"]
 
@@ -64,7 +68,7 @@ class Router:
     def __init__(self, models: Models, s3_domain: str, *, strict: bool = False) -> None:
         self._models = models
         self._s3_domain = s3_domain.lower()
-        self._codecs = Codecs(models, strict=strict)
+        self.codecs = Codecs(models, strict=strict)
         self._by_target: dict[str, str] = {}
         self._by_signing_name: dict[str, list[str]] = {}
         self._by_version: dict[str, str] = {}
@@ -125,7 +129,7 @@ class Router:
             model = self._models.operation(service, operation)
         except KeyError:
             raise _unknown_operation(service, operation, protocol) from None
-        codec = self._codecs.codec(service, operation, protocol)
+        codec = self.codecs.codec(service, operation, protocol)
         return Call(service, operation, protocol, model, labels or {}, codec)
 
     async def _form_call(self, http: Request, service: str | None) -> Call:
@@ -172,7 +176,7 @@ class Router:
             )
         labels = {"Bucket": address.bucket, "Key": address.key} if address.key else {"Bucket": address.bucket}
         modelled = _MODELLED_AS.get(operation, operation)
-        codec = self._codecs.codec("s3", modelled, "rest-xml")
+        codec = self.codecs.codec("s3", modelled, "rest-xml")
         return Call("s3", operation, "rest-xml", self._models.operation("s3", modelled), labels, codec)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from botocore.model import OperationModel, ServiceModel
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
-from clary.protocol.rest import Fields
+    from botocore.model import OperationModel, ServiceModel
+
+    from clary.protocol.rest import Fields
 
 POST_OBJECT = "PostObject"
 """A browser's form upload; it has no model of its own."""
@@ -57,7 +60,7 @@ class S3Routes:
 
     def __init__(self, model: ServiceModel) -> None:
         self._routes: dict[tuple[str, str], list[Route]] = {}
-        for name in model.operation_names:
+        for name in set(model.operation_names) - _ELSEWHERE:
             operation = model.operation_model(name)
             template, _, _ = operation.http["requestUri"].partition("?")
             if not operation.deprecated and template in _KINDS:
@@ -90,6 +93,9 @@ def address(path: str, host: str, domain: str) -> Address:
     bucket, _, key = path[1:].partition("/")
     return Address(_decode(bucket), _decode(key))
 
+
+_ELSEWHERE = frozenset({"ListDirectoryBuckets", "WriteGetObjectResponse"})
+"""Sent to hosts of their own; on this one their addresses mean something else."""
 
 _KINDS = {"/": "service", "/{Bucket}": "bucket", "/{Bucket}/{Key+}": "key"}
 

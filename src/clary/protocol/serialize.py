@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.model import OperationModel, Shape
-
 from clary.http import FileSlice, Reply, Response
 from clary.protocol import cbor, event_stream, s3_roots, timestamps
 from clary.protocol.error_documents import serialize_error
@@ -17,6 +15,8 @@ from clary.protocol.rest import ResponseBindings
 from clary.protocol.xml_shapes import XmlWriters, escape
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel, Shape
+
     from clary.protocol.route import Call
 
 __all__ = ["Serializers", "serialize", "serialize_error"]
@@ -35,7 +35,7 @@ def serialize(call: Call, reply: Reply, request_id: str) -> Response:
 
 
 class Serializers:
-    """Compiles the serializers of one service in one protocol; `strict` refuses members that an output does not have."""
+    """Compiles the serializers of one service in one protocol; `strict` refuses members that an output has not."""
 
     def __init__(self, protocol: str, metadata: Mapping[str, Any], *, strict: bool) -> None:
         self._protocol = protocol

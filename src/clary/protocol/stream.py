@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
-from clary.http import Body
 from clary.protocol.errors import IncompleteBody, InvalidChunkSizeError
+
+if TYPE_CHECKING:
+    from clary.http import Body
 
 LINE_LIMIT_BYTES = 16 << 10
 """Longest chunk header or trailer line; a signature makes them some 100 bytes long."""

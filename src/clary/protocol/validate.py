@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-from botocore.model import OperationModel, Shape
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clary.errors import ServiceError, ValidationException
 from clary.protocol.errors import (
@@ -19,6 +17,9 @@ from clary.protocol.errors import (
 )
 from clary.protocol.patterns import Patterns
 
+if TYPE_CHECKING:
+    from botocore.model import OperationModel, Shape
+
 Validate = Callable[[dict[str, Any]], None]
 
 
@@ -28,8 +29,10 @@ class Path(NamedTuple):
     parent: Path | None
     name: str
 
-    def __str__(self) -> str:
-        return self.name if self.parent is None else f"{self.parent}.{self.name}"
+    @property
+    def text(self) -> str:
+        """The path as messages write it: `tags.1.member.key`."""
+        return self.name if self.parent is None else f"{self.parent.text}.{self.name}"
 
 
 class Finding(NamedTuple):
@@ -258,7 +261,7 @@ def _refusal(error: type[ServiceError]) -> Refuse:
 
 
 def _sentence(finding: Finding) -> str:
-    return f"Value {_said(finding)}at '{finding.path}' failed to satisfy constraint: {finding.constraint}"
+    return f"Value {_said(finding)}at '{finding.path.text}' failed to satisfy constraint: {finding.constraint}"
 
 
 def _said(finding: Finding) -> str:
@@ -293,9 +296,9 @@ def _refuse_s3(findings: Sequence[Finding]) -> ServiceError:
 def _refuse_ec2(findings: Sequence[Finding]) -> ServiceError:
     first = findings[0]
     if first.constraint == NOT_NULL:
-        return MissingParameter(f"The request must contain the parameter {first.path}")
+        return MissingParameter(f"The request must contain the parameter {first.path.text}")
     return InvalidParameterValue(
-        f"Value ({_java(first.value)}) for parameter {first.path} is invalid. {first.constraint}"
+        f"Value ({_java(first.value)}) for parameter {first.path.text} is invalid. {first.constraint}"
     )
 
 

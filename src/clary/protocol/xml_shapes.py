@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
-from xml.etree import ElementTree as ET  # noqa: S405  # expat refuses entity expansion; document types are refused below
-
-from botocore.model import Shape
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree as ET
 
 from clary.protocol import scalars, timestamps
 from clary.protocol.errors import MalformedXML, refuse_unknown
+
+if TYPE_CHECKING:
+    from botocore.model import Shape
 
 Read = Callable[[ET.Element], Any]
 Write = Callable[[Any], str]
@@ -27,7 +28,7 @@ def parse_xml(body: bytes) -> ET.Element:
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise MalformedXML
     try:
-        return ET.fromstring(body)  # noqa: S314  # see the import
+        return ET.fromstring(body)  # noqa: S314  # expat limits the expansion of entities, and document types are refused
     except ET.ParseError:
         raise MalformedXML from None
 
