@@ -11,7 +11,7 @@ from clary import arn
 from clary.auth import identifiers, sessions
 from clary.auth.entities import ACCESS_KEY, LAST_USE, ROLE, SEAL, USER
 from clary.context import Principal, PrincipalKind
-from clary.store.records import AlreadyExists, Query, Record, Records
+from clary.store.records import AlreadyExists, Conflict, Query, Record, Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _KINDS = (ACCESS_KEY, USER, ROLE)
 _MAX_CACHED = 10_000
 _USE_WRITTEN_EVERY = timedelta(minutes=15)
-"""AWS tells the last use of a key with a delay, so not every request needs a write."""
+"""AWS tells the last use with a delay as well, so not every request needs a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Credentials:
         self._account = account
         self._seal = b""
         self._cache: dict[tuple[str, str], Credential] = {}
-        self._revision: int = -1
+        self._revision = -1
+        self._noted: dict[str, datetime] = {}
 
     def bootstrap(self) -> dict[str, str] | None:
         """The root user's access key at the very first start, None later."""
@@ -84,15 +85,27 @@ class Credentials:
         """Temporary credentials for the same user (GetSessionToken)."""
         return sessions.issue(self._sealing_key(), principal, self._clock.now() + duration)
 
-    def note_use(self, access_key: str, service: str, region: str) -> None:
-        """Remembers that a long-term key was used just now; written only now and then."""
+    def note_use(self, principal: Principal, service: str, region: str) -> None:
+        """Remembers that a long-term key or a role was used just now; written only now and then."""
+        name = principal.user_id.partition(":")[0] if principal.role_arn else principal.access_key
         now = self._clock.now()
-        record = self._records.get(LAST_USE, self._account, "", access_key)
-        use = {"ServiceName": service, "Region": region}
-        if record is None:
-            self._records.create(Record(LAST_USE, self._account, "", access_key, "", use, now, now))
-        elif now - record.modified > _USE_WRITTEN_EVERY:
-            self._records.update(replace(record, spec=use, modified=now))
+        noted = self._noted.get(name)
+        if noted is not None and now - noted < _USE_WRITTEN_EVERY:
+            return
+        if len(self._noted) > _MAX_CACHED:
+            self._noted.clear()
+        self._noted[name] = now
+        self._write_use(name, {"ServiceName": service, "Region": region}, now)
+
+    def _write_use(self, name: str, use: dict[str, Any], now: datetime) -> None:
+        record = self._records.get(LAST_USE, self._account, "", name)
+        try:
+            if record is None:
+                self._records.create(Record(LAST_USE, self._account, "", name, "", use, now, now))
+            elif now - record.modified >= _USE_WRITTEN_EVERY:
+                self._records.update(replace(record, spec=use, modified=now))
+        except (AlreadyExists, Conflict):
+            pass  # another process wrote the same news
 
     def _long_term(self, access_key: str) -> Credential | None:
         record = self._records.get(ACCESS_KEY, self._account, "", access_key)

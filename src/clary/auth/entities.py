@@ -17,7 +17,7 @@ ROLE = "role"
 POLICY = "policy"
 INSTANCE_PROFILE = "instance-profile"
 ACCESS_KEY = "access-key"
-LAST_USE = "access-key-last-used"
+LAST_USE = "last-use"
 SEAL = "session"
 
 PRINCIPALS = (USER, ROLE)

@@ -74,17 +74,10 @@ class Authenticator:
         Raises:
             ServiceError: the signature is absent (other services than S3), broken, too old, or of an unknown key.
         """
-        family = Family.of(service, s3)
-        authorization = http.headers.get("authorization")
-        if authorization is not None:
-            return self._header(http, authorization, service, family)
-        if "X-Amz-Signature=" in http.query or "X-Amz-Algorithm=" in http.query:
-            return self._query(http, service, family)
-        if not s3:
-            raise errors.MissingAuthenticationToken("Request is missing Authentication Token")
-        if "Signature=" in http.query and "AWSAccessKeyId=" in http.query:
-            return self._query_v2(http)
-        return Signature(ANONYMOUS)
+        signature = self._verified(http, service, Family.of(service, s3))
+        if signature.principal is not ANONYMOUS:
+            self._credentials.note_use(signature.principal, service, signature.region)
+        return signature
 
     def authenticate_form(self, form: Mapping[str, str]) -> Signature:
         """The principal that signed the policy of a browser upload; `form` has lower-case field names.
@@ -105,6 +98,18 @@ class Authenticator:
         if not hmac.compare_digest(wanted, signed.signature):
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.policy)
         return Signature(credential.principal, region)
+
+    def _verified(self, http: Request, service: str, family: Family) -> Signature:
+        authorization = http.headers.get("authorization")
+        if authorization is not None:
+            return self._header(http, authorization, service, family)
+        if "X-Amz-Signature=" in http.query or "X-Amz-Algorithm=" in http.query:
+            return self._query(http, service, family)
+        if family is not Family.S3:
+            raise errors.MissingAuthenticationToken("Request is missing Authentication Token")
+        if "Signature=" in http.query and "AWSAccessKeyId=" in http.query:
+            return self._query_v2(http)
+        return Signature(ANONYMOUS)
 
     def _header(self, http: Request, authorization: str, service: str, family: Family) -> Signature:
         match = _AUTHORIZATION.fullmatch(authorization)

@@ -1,0 +1,31 @@
+"""IAM: users, groups, roles and what they may do."""
+
+from __future__ import annotations
+
+from clary.services.iam.access import access
+from clary.services.iam.access_keys import AccessKeys
+from clary.services.iam.account import Account
+from clary.services.iam.attachments import Attachments
+from clary.services.iam.groups import Groups
+from clary.services.iam.inline import InlinePolicies
+from clary.services.iam.instance_profiles import InstanceProfiles
+from clary.services.iam.policies import Policies
+from clary.services.iam.roles import Roles
+from clary.services.iam.simulate import Simulations
+from clary.services.iam.users import Users
+from clary.services.service import Service
+
+SERVICE = Service(
+    "iam",
+    Users,
+    Groups,
+    Roles,
+    InstanceProfiles,
+    Policies,
+    Attachments,
+    InlinePolicies,
+    AccessKeys,
+    Account,
+    Simulations,
+    access=access,
+)

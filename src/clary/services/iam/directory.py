@@ -1,0 +1,154 @@
+"""Finds and keeps the users, groups, roles and policies of an account; what is not there gets AWS's words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from clary import arn
+from clary.auth import entities
+from clary.auth.managed import AWS_MANAGED
+from clary.services.iam.errors import ConcurrentModification, EntityAlreadyExists, NoSuchEntity
+from clary.store.records import AlreadyExists, Conflict, Query, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.services.service import Document
+
+_MISSING = {
+    entities.USER: "The user with name {} cannot be found.",
+    entities.GROUP: "The group with name {} cannot be found.",
+    entities.ROLE: "The role with name {} cannot be found.",
+    entities.INSTANCE_PROFILE: "Instance Profile {} cannot be found.",
+    entities.ACCESS_KEY: "The Access Key with id {} cannot be found.",
+}
+_TAKEN = {
+    entities.USER: "User with name {} already exists.",
+    entities.GROUP: "Group with name {} already exists.",
+    entities.ROLE: "Role with name {} already exists.",
+    entities.INSTANCE_PROFILE: "Instance Profile {} already exists.",
+    entities.POLICY: "A policy called {} already exists. Duplicate names are not allowed.",
+}
+
+
+class Directory:
+    """The entities of IAM."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.records = platform.records
+
+    def find(self, ctx: Context, kind: str, name: str) -> Record:
+        """The entity of this name.
+
+        Raises:
+            NoSuchEntity: there is none.
+        """
+        record = self.records.get(kind, ctx.account, "", name)
+        if record is None:
+            raise NoSuchEntity(_MISSING[kind].format(name))
+        return record
+
+    def find_policy(self, policy_arn: str) -> Record:
+        """The managed policy of the account with this ARN.
+
+        Raises:
+            NoSuchEntity: there is none.
+        """
+        record = self.records.by_arn(policy_arn)
+        if record is None or record.kind != entities.POLICY:
+            raise NoSuchEntity(f"Policy {policy_arn} was not found.")
+        return record
+
+    def refuse_unattachable(self, policy_arn: str) -> None:
+        """Accepts the ARN of a managed policy, of the account or of AWS.
+
+        Raises:
+            NoSuchEntity: there is none.
+        """
+        record = self.records.by_arn(policy_arn)
+        if policy_arn not in AWS_MANAGED and (record is None or record.kind != entities.POLICY):
+            raise NoSuchEntity(f"Policy {policy_arn} does not exist or is not attachable.")
+
+    def create(self, ctx: Context, kind: str, name: str, spec: Document, observed: Mapping[str, Any]) -> Record:
+        """A new entity; tags of the request become tags of the record.
+
+        Raises:
+            EntityAlreadyExists: the name is taken.
+        """
+        path = spec.setdefault("Path", "/")
+        tags = tags_of(spec.pop("Tags", []))
+        resource = arn.build("iam", "", ctx.account, f"{kind}{path}{name}")
+        record = Record(
+            kind, ctx.account, "", name, resource, spec, ctx.now, ctx.now, observed=dict(observed), tags=tags
+        )
+        try:
+            return self.records.create(record)
+        except AlreadyExists as error:
+            raise EntityAlreadyExists(_TAKEN[kind].format(name)) from error
+
+    def change(self, ctx: Context, record: Record, **members: object) -> Record:
+        """Stores new members of the entity's spec; None removes one."""
+        spec = {name: value for name, value in {**record.spec, **members}.items() if value is not None}
+        return self.save(replace(record, spec=spec, modified=ctx.now))
+
+    def save(self, record: Record) -> Record:
+        """Stores a changed entity.
+
+        Raises:
+            ConcurrentModification: it was changed since it was read.
+        """
+        try:
+            return self.records.update(record)
+        except Conflict as error:
+            raise ConcurrentModification(
+                f"The {record.kind} {record.name} was modified by another request; try again."
+            ) from error
+
+    def rename(self, ctx: Context, record: Record, name: str, **members: object) -> Record:
+        """Stores the entity under another name or path; its unique id stays.
+
+        Raises:
+            EntityAlreadyExists: the name is taken.
+        """
+        spec = {**record.spec, **members}
+        resource = arn.build("iam", "", record.account, f"{record.kind}{spec['Path']}{name}")
+        if name == record.name:
+            return self.save(replace(record, arn=resource, spec=spec, modified=ctx.now))
+        try:
+            renamed = self.records.create(replace(record, name=name, arn=resource, spec=spec, modified=ctx.now))
+        except AlreadyExists as error:
+            raise EntityAlreadyExists(_TAKEN[record.kind].format(name)) from error
+        self.records.delete(record)
+        return renamed
+
+    def all(self, ctx: Context, *kinds: str) -> Iterator[Record]:
+        """Every entity of these kinds, by name."""
+        for kind in kinds:
+            yield from self.records.all(Query(kind, ctx.account, order_by="name"))
+
+    def members(self, ctx: Context, group_name: str) -> list[Record]:
+        """The users in a group."""
+        return [user for user in self.all(ctx, entities.USER) if group_name in user.spec.get(entities.GROUPS, ())]
+
+    def profiles(self, ctx: Context, role_name: str) -> list[Record]:
+        """The instance profiles that hold a role."""
+        profiles = self.all(ctx, entities.INSTANCE_PROFILE)
+        return [profile for profile in profiles if role_name in profile.spec.get("Roles", ())]
+
+
+def tags_of(tags: list[Mapping[str, str]]) -> dict[str, str]:
+    """Tags as records keep them."""
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as answers carry them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def own_user(ctx: Context, request: Document) -> str:
+    """The user of the request: the caller where it names none."""
+    return str(request.get("UserName") or ctx.principal.name)

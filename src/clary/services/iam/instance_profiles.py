@@ -1,0 +1,101 @@
+"""Instance profiles: how a role gets onto an instance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clary.auth import entities
+from clary.auth.identifiers import unique_id
+from clary.services.iam import pages, shapes
+from clary.services.iam.directory import Directory, tag_list, tags_of
+from clary.services.iam.errors import DeleteConflict, LimitExceeded, NoSuchEntity
+from clary.services.service import in_thread
+from clary.store.records import Query
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.services.service import Document
+    from clary.store.records import Record
+
+
+class InstanceProfiles:
+    """Containers of one role each."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._directory = Directory(platform)
+
+    def create_instance_profile(self, ctx: Context, request: Document) -> Document:
+        """A new, empty instance profile."""
+        profile = self._directory.create(
+            ctx,
+            entities.INSTANCE_PROFILE,
+            request["InstanceProfileName"],
+            dict(request),
+            {"InstanceProfileId": unique_id("AIPA")},
+        )
+        return {"InstanceProfile": self._shape(ctx, profile)}
+
+    def get_instance_profile(self, ctx: Context, request: Document) -> Document:
+        """An instance profile and its role."""
+        return {"InstanceProfile": self._shape(ctx, self._find(ctx, request))}
+
+    @in_thread
+    def list_instance_profiles(self, ctx: Context, request: Document) -> Document:
+        """The instance profiles below a path."""
+        query = Query(entities.INSTANCE_PROFILE, ctx.account)
+        return pages.of_records(
+            "InstanceProfiles", self._directory.records, query, request, lambda each: self._shape(ctx, each)
+        )
+
+    @in_thread
+    def list_instance_profiles_for_role(self, ctx: Context, request: Document) -> Document:
+        """The instance profiles that hold a role."""
+        role = self._directory.find(ctx, entities.ROLE, request["RoleName"])
+        profiles = self._directory.profiles(ctx, role.name)
+        return pages.of_items("InstanceProfiles", profiles, request, lambda each: self._shape(ctx, each))
+
+    def add_role_to_instance_profile(self, ctx: Context, request: Document) -> None:
+        """Puts a role into an empty profile."""
+        profile = self._find(ctx, request)
+        role = self._directory.find(ctx, entities.ROLE, request["RoleName"])
+        if profile.spec.get("Roles"):
+            raise LimitExceeded("Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1")
+        self._directory.change(ctx, profile, Roles=[role.name])
+
+    def remove_role_from_instance_profile(self, ctx: Context, request: Document) -> None:
+        """Takes the role out of a profile."""
+        profile = self._find(ctx, request)
+        if request["RoleName"] not in profile.spec.get("Roles", ()):
+            raise NoSuchEntity(f"The role with name {request['RoleName']} cannot be found.")
+        self._directory.change(ctx, profile, Roles=[])
+
+    def delete_instance_profile(self, ctx: Context, request: Document) -> None:
+        """Removes an empty profile."""
+        profile = self._find(ctx, request)
+        if profile.spec.get("Roles"):
+            raise DeleteConflict("Cannot delete entity, must remove roles from instance profile first.")
+        self._directory.records.delete(profile)
+
+    def tag_instance_profile(self, ctx: Context, request: Document) -> None:
+        """Adds tags to a profile."""
+        profile = self._find(ctx, request)
+        self._directory.save(replace(profile, tags={**profile.tags, **tags_of(request["Tags"])}))
+
+    def untag_instance_profile(self, ctx: Context, request: Document) -> None:
+        """Removes tags from a profile."""
+        profile = self._find(ctx, request)
+        tags = {key: value for key, value in profile.tags.items() if key not in request["TagKeys"]}
+        self._directory.save(replace(profile, tags=tags))
+
+    def list_instance_profile_tags(self, ctx: Context, request: Document) -> Document:
+        """The tags of a profile."""
+        return pages.of_items("Tags", tag_list(self._find(ctx, request).tags), request, dict)
+
+    def _find(self, ctx: Context, request: Document) -> Record:
+        return self._directory.find(ctx, entities.INSTANCE_PROFILE, request["InstanceProfileName"])
+
+    def _shape(self, ctx: Context, profile: Record) -> Document:
+        roles = [self._directory.find(ctx, entities.ROLE, name) for name in profile.spec.get("Roles", ())]
+        return shapes.instance_profile(profile, roles)

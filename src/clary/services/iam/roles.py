@@ -1,0 +1,139 @@
+"""Roles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clary.arn import split
+from clary.auth import entities
+from clary.auth.identifiers import unique_id
+from clary.services.iam import pages, shapes
+from clary.services.iam.directory import Directory, tag_list, tags_of
+from clary.services.iam.documents import aws_principals, refuse_malformed_trust
+from clary.services.iam.errors import DeleteConflict, MalformedPolicyDocument, ValidationError
+from clary.services.service import in_thread
+from clary.store.records import Query
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.services.service import Document
+    from clary.store.records import Record
+
+
+class Roles:
+    """Permissions that jobs, instances and people may take on."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._directory = Directory(platform)
+
+    def create_role(self, ctx: Context, request: Document) -> Document:
+        """A new role that those may take on whom its trust policy names."""
+        self._refuse_trust(ctx, request["AssumeRolePolicyDocument"])
+        _refuse_duration(request)
+        if entities.BOUNDARY in request:
+            self._directory.refuse_unattachable(request[entities.BOUNDARY])
+        observed = {"RoleId": unique_id("AROA")}
+        role = self._directory.create(ctx, entities.ROLE, request["RoleName"], dict(request), observed)
+        return {"Role": shapes.role_detail(role)}
+
+    def get_role(self, ctx: Context, request: Document) -> Document:
+        """A role and when it was last used."""
+        role = self._find(ctx, request)
+        return {"Role": {**shapes.role_detail(role), "RoleLastUsed": self._last_used(role)}}
+
+    def list_roles(self, ctx: Context, request: Document) -> Document:
+        """The roles below a path."""
+        return pages.of_records(
+            "Roles", self._directory.records, Query(entities.ROLE, ctx.account), request, shapes.role
+        )
+
+    def update_role(self, ctx: Context, request: Document) -> Document:
+        """Changes the description and the longest session of a role."""
+        _refuse_duration(request)
+        changes = {name: request[name] for name in ("Description", "MaxSessionDuration") if name in request}
+        self._directory.change(ctx, self._find(ctx, request), **changes)
+        return {}
+
+    def update_role_description(self, ctx: Context, request: Document) -> Document:
+        """Changes the description of a role."""
+        role = self._directory.change(ctx, self._find(ctx, request), Description=request["Description"])
+        return {"Role": shapes.role_detail(role)}
+
+    def update_assume_role_policy(self, ctx: Context, request: Document) -> None:
+        """Changes who may take on a role."""
+        role = self._find(ctx, request)
+        self._refuse_trust(ctx, request["PolicyDocument"])
+        self._directory.change(ctx, role, AssumeRolePolicyDocument=request["PolicyDocument"])
+
+    @in_thread
+    def delete_role(self, ctx: Context, request: Document) -> None:
+        """Removes a role on which nothing hangs any more."""
+        role = self._find(ctx, request)
+        if self._directory.profiles(ctx, role.name):
+            raise DeleteConflict("Cannot delete entity, must remove roles from instance profile first.")
+        if role.spec.get(entities.ATTACHED):
+            raise DeleteConflict("Cannot delete entity, must detach all policies first.")
+        if role.spec.get(entities.INLINE):
+            raise DeleteConflict("Cannot delete entity, must delete policies first.")
+        self._directory.records.delete(role)
+
+    def put_role_permissions_boundary(self, ctx: Context, request: Document) -> None:
+        """Limits a role by a managed policy."""
+        self._directory.refuse_unattachable(request[entities.BOUNDARY])
+        self._directory.change(ctx, self._find(ctx, request), PermissionsBoundary=request[entities.BOUNDARY])
+
+    def delete_role_permissions_boundary(self, ctx: Context, request: Document) -> None:
+        """Lifts the limit of a role."""
+        self._directory.change(ctx, self._find(ctx, request), PermissionsBoundary=None)
+
+    def tag_role(self, ctx: Context, request: Document) -> None:
+        """Adds tags to a role."""
+        role = self._find(ctx, request)
+        self._directory.save(replace(role, tags={**role.tags, **tags_of(request["Tags"])}))
+
+    def untag_role(self, ctx: Context, request: Document) -> None:
+        """Removes tags from a role."""
+        role = self._find(ctx, request)
+        tags = {key: value for key, value in role.tags.items() if key not in request["TagKeys"]}
+        self._directory.save(replace(role, tags=tags))
+
+    def list_role_tags(self, ctx: Context, request: Document) -> Document:
+        """The tags of a role."""
+        return pages.of_items("Tags", tag_list(self._find(ctx, request).tags), request, dict)
+
+    def _find(self, ctx: Context, request: Document) -> Record:
+        return self._directory.find(ctx, entities.ROLE, request["RoleName"])
+
+    def _last_used(self, role: Record) -> Document:
+        use = self._directory.records.get(entities.LAST_USE, role.account, "", role.observed["RoleId"])
+        return {"LastUsedDate": use.modified, "Region": use.spec["Region"]} if use else {}
+
+    def _refuse_trust(self, ctx: Context, document: str) -> None:
+        """Accepts a trust policy whose principals of this account are there."""
+        refuse_malformed_trust(document)
+        for principal in aws_principals(document):
+            if not self._exists(ctx, principal):
+                raise MalformedPolicyDocument(f'Invalid principal in policy: "AWS":"{principal}"')
+
+    def _exists(self, ctx: Context, principal: str) -> bool:
+        if principal == "*" or (principal.isdigit() and len(principal) == 12):
+            return True
+        try:
+            parts = split(principal)
+        except ValueError:
+            return False
+        if parts.account != ctx.account or parts.resource == "root" or parts.service == "sts":
+            return parts.service in ("iam", "sts")
+        record = self._directory.records.by_arn(principal)
+        return record is not None and record.kind in entities.PRINCIPALS
+
+
+def _refuse_duration(request: Document) -> None:
+    duration = request.get("MaxSessionDuration", 3600)
+    if not 3600 <= duration <= 43200:
+        raise ValidationError(
+            f"1 validation error detected: Value '{duration}' at 'maxSessionDuration' failed to satisfy constraint: "
+            "Member must have value between 3600 and 43200"
+        )
