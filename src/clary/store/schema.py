@@ -31,36 +31,42 @@ CREATE INDEX records_due ON records (due) WHERE due IS NOT NULL;
 OBJECTS = """
 CREATE TABLE objects (
     bucket     TEXT NOT NULL,
+    past       INTEGER NOT NULL,   -- 0: the current version of its key, 1: an earlier one
     key        TEXT NOT NULL,
-    sequence   INTEGER NOT NULL,   -- grows with every write; the highest of a key is its latest version
-    version_id TEXT NOT NULL,      -- 'null' in an unversioned bucket
-    latest     INTEGER NOT NULL,
+    sequence   INTEGER NOT NULL,   -- grows with every write; also the id of the content
+    version_id TEXT NOT NULL,      -- 'null' when it was written without versioning
     deleted    INTEGER NOT NULL,   -- 1: a delete marker
+    size       INTEGER NOT NULL,
+    etag       TEXT NOT NULL,      -- with its quotes
+    modified   REAL NOT NULL,
+    checksum   TEXT NOT NULL,      -- algorithm, type and value, parted by blanks
+    meta       TEXT NOT NULL,      -- headers, user metadata, tags: JSON
+    PRIMARY KEY (bucket, past, key, sequence DESC)
+) WITHOUT ROWID;
+CREATE TABLE contents (
+    id         INTEGER PRIMARY KEY,
+    bytes      BLOB,               -- a small object
+    file       TEXT,               -- or the name of a content file
+    upload_id  TEXT                -- or the upload whose parts make up the object
+);
+CREATE TABLE uploads (
+    upload_id  TEXT PRIMARY KEY,
+    bucket     TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    initiated  REAL NOT NULL,
+    initiator  TEXT NOT NULL,
+    meta       TEXT NOT NULL,
+    checksum   TEXT NOT NULL       -- algorithm and type of the checksum of the object to be
+);
+CREATE INDEX uploads_by_key ON uploads (bucket, key, initiated);
+CREATE TABLE parts (               -- they stay when the upload is completed
+    upload_id  TEXT NOT NULL,
+    number     INTEGER NOT NULL,
     size       INTEGER NOT NULL,
     etag       TEXT NOT NULL,
     modified   REAL NOT NULL,
-    meta       TEXT NOT NULL,      -- headers, user metadata, checksums, tags: JSON
-    content    BLOB,               -- small objects lie in the row
-    file       TEXT,               -- others in a content file of this name
-    PRIMARY KEY (bucket, key, sequence)
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX objects_latest ON objects (bucket, key) WHERE latest = 1;
-CREATE TABLE uploads (
-    upload_id TEXT PRIMARY KEY,
-    bucket    TEXT NOT NULL,
-    key       TEXT NOT NULL,
-    initiated REAL NOT NULL,
-    meta      TEXT NOT NULL
-);
-CREATE INDEX uploads_by_key ON uploads (bucket, key);
-CREATE TABLE parts (
-    upload_id TEXT NOT NULL,
-    number    INTEGER NOT NULL,
-    size      INTEGER NOT NULL,
-    etag      TEXT NOT NULL,
-    modified  REAL NOT NULL,
-    meta      TEXT NOT NULL,
-    file      TEXT NOT NULL,
+    checksum   TEXT NOT NULL,
+    file       TEXT NOT NULL,
     PRIMARY KEY (upload_id, number)
 ) WITHOUT ROWID;
 """

@@ -1,0 +1,202 @@
+"""The rows of objects: which versions a key has, and what each one is.
+
+The rows of a version are written in one transaction, after its content is complete: an object is there as a whole or
+not at all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from clary.store.objects.version import NULL_VERSION, Content, Meta, Version, Versioning
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from clary.store.database import Database, Row
+    from clary.store.objects.checksums import Checksum
+    from clary.store.objects.files import Files
+
+Condition = Callable[[Version | None], None]
+"""Refuses a write by raising; it sees the current version as it is inside of the transaction."""
+
+
+class NewObject(NamedTuple):
+    """An object that is about to be written."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    modified: float
+    checksum: Checksum | None
+    meta: Meta
+
+
+class Transaction(NamedTuple):
+    """A transaction, and the content files that nothing names any more once it is committed."""
+
+    connection: sqlite3.Connection
+    orphans: list[str]
+
+
+class Index:
+    """The tables of versions and contents."""
+
+    def __init__(self, database: Database, files: Files) -> None:
+        self._database = database
+        self._files = files
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction whose orphaned files are removed when it is committed."""
+        orphans: list[str] = []
+        with self._database.write() as connection:
+            yield Transaction(connection, orphans)
+        if orphans:
+            self._files.discard(orphans)
+
+    def get(self, bucket: str, key: str, version_id: str | None = None, *, content: bool = False) -> Version | None:
+        """The current version of a key or the one named, delete markers included; `content` brings its bytes along."""
+        if version_id is None:
+            row = self._database.read(_CURRENT_CONTENT if content else _CURRENT, (bucket, key)).fetchone()
+        else:
+            row = self._database.read(_NAMED_CONTENT if content else _NAMED, (bucket, key, version_id)).fetchone()
+        return Version(*row) if row else None
+
+    def put(
+        self, new: NewObject, content: Content, versioning: Versioning, condition: Condition | None = None
+    ) -> Version:
+        """Makes received bytes the current version of a key."""
+        with self.transaction() as transaction:
+            place = (content.bytes, content.file or None, None)
+            version = self.insert(transaction, new, place, versioning, condition)
+        content.kept = True
+        return version
+
+    def insert(
+        self, transaction: Transaction, new: NewObject, place: Row, versioning: Versioning, condition: Condition | None
+    ) -> Version:
+        """The same within a transaction; `place` is the bytes, the file, or the upload that holds the content."""
+        if condition is not None:
+            condition(self.get(new.bucket, new.key))
+        _make_room(transaction, new.bucket, new.key, versioning)
+        checksum = str(new.checksum) if new.checksum else ""
+        row = (new.bucket, new.key, 0, new.size, new.etag, new.modified, checksum, new.meta.dump())
+        return _insert(transaction.connection, row, place, versioning)
+
+    def remove(
+        self, bucket: str, key: str, versioning: Versioning, now: float, condition: Condition | None = None
+    ) -> Version | None:
+        """Takes the current version of a key away; tells the delete marker that stands in its place, if any."""
+        with self.transaction() as transaction:
+            if condition is not None:
+                condition(self.get(bucket, key))
+            _make_room(transaction, bucket, key, versioning)
+            if not versioning:
+                return None
+            row = (bucket, key, 1, 0, "", now, "", "{}")
+            return _insert(transaction.connection, row, (None, None, None), versioning)
+
+    def remove_version(self, bucket: str, key: str, version_id: str) -> Version | None:
+        """Removes one version for good and tells it; the one before it becomes the current one."""
+        with self.transaction() as transaction:
+            version = self.get(bucket, key, version_id)
+            if version is None:
+                return None
+            transaction.connection.execute(_DELETE, (bucket, version.past, key, version.sequence))
+            _drop_content(transaction, version.sequence)
+            if not version.past:
+                transaction.connection.execute(_PROMOTE, (bucket, key, bucket, key))
+            return version
+
+    def describe(self, version: Version, meta: Meta) -> None:
+        """Changes what is said about a version."""
+        with self._database.write() as connection:
+            connection.execute(_DESCRIBE, (meta.dump(), version.bucket, version.key, version.sequence))
+
+    def is_empty(self, bucket: str) -> bool:
+        """Whether a bucket holds neither versions nor delete markers."""
+        return self._database.read("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (bucket,)).fetchone() is None
+
+    def files(self) -> set[str]:
+        """The content files that rows name."""
+        return {row[0] for row in self._database.read(_FILES)}
+
+
+def _make_room(transaction: Transaction, bucket: str, key: str, versioning: Versioning) -> None:
+    """Makes the current version a past one, or removes what a write without versioning replaces."""
+    connection = transaction.connection
+    if not versioning:
+        replaced = connection.execute(_DELETE_CURRENT, (bucket, key)).fetchall()
+    elif versioning == "Suspended":
+        replaced = connection.execute(_DELETE_NULL, (bucket, key)).fetchall()
+    else:
+        replaced = []
+    for row in replaced:
+        _drop_content(transaction, row[0])
+    if versioning:
+        connection.execute(_AGE, (bucket, key))
+
+
+def _drop_content(transaction: Transaction, sequence: int) -> None:
+    for file, upload_id in transaction.connection.execute(_DELETE_CONTENT, (sequence,)).fetchall():
+        if file is not None:
+            transaction.orphans.append(file)
+        if upload_id is not None:
+            drop_parts(transaction, upload_id)
+
+
+def drop_parts(transaction: Transaction, upload_id: str) -> None:
+    """Removes the parts of an upload or of the object that it became."""
+    rows = transaction.connection.execute("DELETE FROM parts WHERE upload_id = ? RETURNING file", (upload_id,))
+    transaction.orphans.extend([row[0] for row in rows.fetchall()])
+
+
+def _insert(connection: sqlite3.Connection, row: Row, place: Row, versioning: Versioning) -> Version:
+    sequence = connection.execute(_INSERT_CONTENT, place).lastrowid or 0
+    # A listing goes on from a version id even when that version is gone, so the id tells the order.
+    version_id = f"{sequence:016x}{secrets.token_hex(8)}" if versioning == "Enabled" else NULL_VERSION
+    bucket, key, *rest = row
+    values = (bucket, 0, key, sequence, version_id, *rest)
+    connection.execute(_INSERT, values)
+    return Version(*values)
+
+
+def sequence_of(version_id: str) -> int:
+    """The place in the order of versions that an id tells; 0 when it is none of ours."""
+    try:
+        return int(version_id[:16], 16)
+    except ValueError:
+        return 0
+
+
+COLUMNS = "bucket, past, key, sequence, version_id, deleted, size, etag, modified, checksum, meta"
+_WITH_CONTENT = "LEFT JOIN contents ON contents.id = sequence"
+_WHERE_CURRENT = "WHERE bucket = ? AND past = 0 AND key = ?"
+_WHERE_NAMED = "WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = ?"
+# ruff: noqa: S608  # statements are put together from constants only
+_CURRENT = f"SELECT {COLUMNS} FROM objects {_WHERE_CURRENT}"
+_CURRENT_CONTENT = f"SELECT {COLUMNS}, bytes, file, upload_id FROM objects {_WITH_CONTENT} {_WHERE_CURRENT}"
+_NAMED = f"SELECT {COLUMNS} FROM objects {_WHERE_NAMED}"
+_NAMED_CONTENT = f"SELECT {COLUMNS}, bytes, file, upload_id FROM objects {_WITH_CONTENT} {_WHERE_NAMED}"
+_INSERT = f"INSERT INTO objects ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_CONTENT = "INSERT INTO contents (bytes, file, upload_id) VALUES (?, ?, ?)"
+_DELETE_CURRENT = f"DELETE FROM objects {_WHERE_CURRENT} RETURNING sequence"
+_DELETE_NULL = (
+    "DELETE FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null' RETURNING sequence"
+)
+_DELETE = "DELETE FROM objects WHERE bucket = ? AND past = ? AND key = ? AND sequence = ?"
+_DELETE_CONTENT = "DELETE FROM contents WHERE id = ? RETURNING file, upload_id"
+_AGE = f"UPDATE objects SET past = 1 {_WHERE_CURRENT}"
+_PROMOTE = """
+UPDATE objects SET past = 0
+WHERE bucket = ? AND past = 1 AND key = ?
+AND sequence = (SELECT max(sequence) FROM objects WHERE bucket = ? AND past = 1 AND key = ?)
+"""
+_DESCRIBE = "UPDATE objects SET meta = ? WHERE bucket = ? AND past IN (0, 1) AND key = ? AND sequence = ?"
+_FILES = "SELECT file FROM contents WHERE file IS NOT NULL UNION ALL SELECT file FROM parts"

@@ -1,0 +1,195 @@
+"""Pages of keys and versions, in the order of their UTF-8 bytes.
+
+A page with a delimiter costs as much as what it shows: having met a few keys below a common prefix, the scan jumps
+over the rest of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from clary.store.objects.index import sequence_of
+from clary.store.objects.version import NULL_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from clary.store.database import Database, Row
+
+JUMP_AFTER_KEYS = 8
+"""As many rows cost about as much as a jump."""
+
+LAST_CHARACTER = "\U0010ffff"
+MAX_KEY_BYTES = 1024
+
+Bound = tuple[str, str]
+"""Where a scan begins: `>` or `>=`, and a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which part of a bucket to list."""
+
+    bucket: str
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    """The key or common prefix where the page before ended."""
+    after_version: str = ""
+    """The version of that key, when versions are listed."""
+    limit: int = 1000
+
+
+class Page(NamedTuple):
+    """A part of a listing.
+
+    Rows of keys are (key, size, etag, modified, checksum); rows of versions have (sequence, past, deleted, version id)
+    behind that.
+    """
+
+    rows: list[Row]
+    common_prefixes: list[str]
+    last: str
+    """The key or common prefix that comes last; empty when nothing follows this page."""
+    last_version: str = ""
+
+
+def list_keys(database: Database, query: PageQuery) -> Page:
+    """Current objects; delete markers are not shown."""
+
+    def scan(bound: Bound) -> Iterator[Row]:
+        return _execute(database, _KEYS, query, bound)
+
+    return _page(query, scan, scan(_first(query)))
+
+
+def list_versions(database: Database, query: PageQuery) -> Page:
+    """Every version and delete marker, those of one key from the latest to the earliest."""
+
+    def scan(bound: Bound) -> Iterator[Row]:
+        return _execute(database, _VERSIONS, query, bound)
+
+    rows = scan(_first(query))
+    if query.after_version:
+        rows = chain(_rest_of_key(database, query), rows)
+    return _page(query, scan, rows)
+
+
+def after_all(prefix: str) -> str:
+    """The least string that is greater than every string with this prefix; empty when there is none."""
+    stem = prefix.rstrip(LAST_CHARACTER)
+    if not stem:
+        return ""
+    # Between U+D7FF and U+E000 lie the surrogates, which are no characters.
+    following = "\ue000" if stem[-1] == "\ud7ff" else chr(ord(stem[-1]) + 1)
+    return stem[:-1] + following
+
+
+def _page(query: PageQuery, scan: Callable[[Bound], Iterator[Row]], rows: Iterator[Row]) -> Page:
+    found: list[Row] = []
+    prefixes: list[str] = []
+    if not query.delimiter:
+        found.extend(islice(rows, query.limit + 1))
+        return _cut(query, found, prefixes)
+    below = 0
+    row = next(rows, None)
+    while row is not None and len(found) + len(prefixes) <= query.limit:
+        end = row[0].find(query.delimiter, len(query.prefix))
+        if end < 0:
+            found.append(row)
+        elif not prefixes or not row[0].startswith(prefixes[-1]):
+            prefixes.append(row[0][: end + len(query.delimiter)])
+            below = 0
+        else:
+            below += 1
+            if below == JUMP_AFTER_KEYS:
+                rows = scan(_beyond(prefixes[-1]))
+        row = next(rows, None)
+    return _cut(query, found, prefixes)
+
+
+def _cut(query: PageQuery, rows: list[Row], prefixes: list[str]) -> Page:
+    """The page without its last line, which only tells that there is more."""
+    if len(rows) + len(prefixes) <= query.limit:
+        return Page(rows, prefixes, "")
+    if _last_is_prefix(rows, prefixes):
+        prefixes.pop()
+    else:
+        rows.pop()
+    if _last_is_prefix(rows, prefixes):
+        return Page(rows, prefixes, prefixes[-1])
+    if not rows:
+        return Page(rows, prefixes, "")
+    return Page(rows, prefixes, rows[-1][0], rows[-1][-1] if len(rows[-1]) > _KEY_COLUMNS else "")
+
+
+def _last_is_prefix(rows: list[Row], prefixes: list[str]) -> bool:
+    return bool(prefixes) and (not rows or prefixes[-1] > rows[-1][0])
+
+
+def _first(query: PageQuery) -> Bound:
+    """Where the keys of a page begin; what the page before showed as a common prefix does not come again."""
+    after, prefix = query.after, query.prefix
+    if after < prefix:
+        return ">=", prefix
+    if query.delimiter and after.startswith(prefix):
+        end = after.find(query.delimiter, len(prefix))
+        if end >= 0:
+            return _beyond(after[: end + len(query.delimiter)])
+    return (">", after) if after else (">=", "")
+
+
+def _beyond(prefix: str) -> Bound:
+    beyond = after_all(prefix)
+    return (">=", beyond) if beyond else (">", LAST_CHARACTER * MAX_KEY_BYTES)
+
+
+def _execute(database: Database, statement: str, query: PageQuery, bound: Bound) -> Iterator[Row]:
+    comparison, key = bound
+    end = after_all(query.prefix)
+    condition = f"bucket = ? AND key {comparison} ?" + (" AND key < ?" if end else "")
+    parameters = (query.bucket, key, end) if end else (query.bucket, key)
+    sql = statement.format(condition=condition)
+    return _fetched(database, sql, parameters * statement.count("{condition}"))
+
+
+def _fetched(database: Database, sql: str, parameters: tuple[object, ...]) -> Iterator[Row]:
+    """Rows as they are asked for; ends the statement, and with it the read transaction, when nobody asks on."""
+    cursor = database.read(sql, parameters)
+    try:
+        yield from cursor
+    finally:
+        cursor.close()
+
+
+def _rest_of_key(database: Database, query: PageQuery) -> Iterator[Row]:
+    """The versions of the key where the page before ended that are earlier than the last one it showed."""
+    key = (query.bucket, query.after)
+    if query.after_version != NULL_VERSION:
+        before = sequence_of(query.after_version)
+    else:
+        row = database.read(_NULL_SEQUENCE, key).fetchone()
+        before = row[0] if row else _NO_SEQUENCE
+    return _fetched(database, _OF_KEY, (*key, before))
+
+
+_KEY_COLUMNS = 5
+_COLUMNS = "key, size, etag, modified, checksum, sequence, past, deleted, version_id"
+# ruff: noqa: S608  # statements are put together from constants only
+_KEYS = """
+SELECT key, size, etag, modified, checksum FROM objects WHERE past = 0 AND deleted = 0 AND {condition} ORDER BY key
+"""
+_VERSIONS = f"""
+SELECT {_COLUMNS} FROM objects WHERE past = 0 AND {{condition}}
+UNION ALL SELECT {_COLUMNS} FROM objects WHERE past = 1 AND {{condition}}
+ORDER BY key, sequence DESC
+"""
+_OF_KEY = f"""
+SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND sequence < ? ORDER BY sequence DESC
+"""
+_NULL_SEQUENCE = """
+SELECT sequence FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null'
+"""
+_NO_SEQUENCE = 1 << 62

@@ -1,0 +1,92 @@
+"""Take the bytes of an object in: small ones into memory, others into a content file, digests made on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from clary.store.objects.checksums import Digests
+from clary.store.objects.version import Content
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+
+    from clary.store.objects.files import Files, Incoming
+
+ROW_BYTES = 32 << 10
+"""Objects up to this size lie in their row: a file costs more than that to make, flush and open."""
+
+BLOCK_BYTES = 1 << 20
+"""What is handed to a thread at a time; digests and writes of so much let go of the interpreter lock."""
+
+
+async def receive(body: AsyncIterable[bytes], algorithms: Iterable[str], files: Files, *, in_file: bool) -> Content:
+    """The content of `body`; `in_file` keeps even a small one in a file.
+
+    Memory is bounded by a few blocks, whatever the size. Nothing is left behind when the body fails.
+    """
+    digests = Digests(algorithms)
+    stream = aiter(body)
+    head = b"" if in_file else await _head(stream)
+    if not in_file and len(head) <= ROW_BYTES:
+        digests.update(head)
+        return _content(digests, len(head), data=head)
+    file = await asyncio.to_thread(files.create)
+    try:
+        size = await _spool(_blocks(head, stream), file, digests)
+        name = await asyncio.to_thread(file.finish)
+    except BaseException:
+        file.abandon()
+        raise
+    return _content(digests, size, file=name)
+
+
+async def _head(stream: AsyncIterator[bytes]) -> bytes:
+    """The whole stream, or somewhat more than fits into a row."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in stream:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > ROW_BYTES:
+            break
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _blocks(head: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    chunks = [head]
+    size = len(head)
+    async for chunk in stream:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK_BYTES:
+            yield b"".join(chunks)
+            chunks.clear()
+            size = 0
+    yield b"".join(chunks)
+
+
+async def _spool(blocks: AsyncIterator[bytes], file: Incoming, digests: Digests) -> int:
+    """Writes and digests one block while the next one arrives."""
+    size = 0
+    pending: asyncio.Task[None] | None = None
+    try:
+        async for block in blocks:
+            size += len(block)
+            if pending is not None:
+                await pending
+            pending = asyncio.create_task(asyncio.to_thread(_take, block, file, digests))
+    finally:
+        # The thread must be done with the file before anybody closes it, even when the client has gone.
+        if pending is not None:
+            await asyncio.shield(pending)
+    return size
+
+
+def _take(block: bytes, file: Incoming, digests: Digests) -> None:
+    file.write(block)
+    digests.update(block)
+
+
+def _content(digests: Digests, size: int, *, data: bytes | None = None, file: str = "") -> Content:
+    return Content(size, digests.md5().hex(), digests.values(), data, file)

@@ -1,0 +1,119 @@
+"""What the store knows of an object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from clary.store.objects import checksums
+
+if TYPE_CHECKING:
+    from clary.store.objects.checksums import Checksum
+
+Versioning = Literal["", "Enabled", "Suspended"]
+"""The versioning state of a bucket; empty: never enabled."""
+
+NULL_VERSION = "null"
+
+
+@dataclass(slots=True)
+class Content:
+    """Bytes that were received, and what is known of them; not an object yet."""
+
+    size: int
+    md5: str
+    """In hexadecimal."""
+    checksums: dict[str, str]
+    """In Base64, by algorithm."""
+    bytes: bytes | None = None
+    file: str = ""
+    kept: bool = False
+    """Whether a committed row names it."""
+
+
+@dataclass(slots=True)
+class Meta:
+    """What a client said about an object: headers by member name, its own metadata, and tags."""
+
+    headers: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    acl: str = ""
+
+    def dump(self) -> str:
+        """The text that `load` reads."""
+        parts = {"headers": self.headers, "metadata": self.metadata, "tags": self.tags, "acl": self.acl}
+        return orjson.dumps({name: value for name, value in parts.items() if value}).decode()
+
+    @classmethod
+    def load(cls, text: str) -> Meta:
+        """What `dump` wrote."""
+        return cls(**orjson.loads(text))
+
+
+@dataclass(slots=True)
+class Version:
+    """One version of an object, or a delete marker."""
+
+    bucket: str
+    past: bool
+    key: str
+    sequence: int
+    version_id: str
+    deleted: bool
+    size: int
+    etag: str
+    modified: float
+    checksum_text: str
+    meta_text: str
+    bytes: bytes | None = None
+    file: str | None = None
+    upload_id: str | None = None
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """The checksum, if there is one."""
+        return checksums.parse(self.checksum_text)
+
+    @property
+    def meta(self) -> Meta:
+        """What the client said about it."""
+        return Meta.load(self.meta_text)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload that is under way."""
+
+    upload_id: str
+    bucket: str
+    key: str
+    initiated: float
+    initiator: str
+    meta_text: str
+    algorithm: str
+    checksum_type: str
+
+    @property
+    def meta(self) -> Meta:
+        """What the object will bear."""
+        return Meta.load(self.meta_text)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a multipart upload, or of the object that became of it."""
+
+    number: int
+    size: int
+    etag: str
+    modified: float
+    checksum_text: str
+    file: str
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """The checksum, if there is one."""
+        return checksums.parse(self.checksum_text)
