@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from clary.compute.base import Handle, Observation, Workload
 from clary.compute.probe import Machine, probe
 from clary.compute.process import ProcessBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 MIB = 1 << 20
 

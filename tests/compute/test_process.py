@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from clary.agent import bundle
 from clary.compute.base import Archive
-from clary.compute.probe import Machine
 from clary.compute.process import ProcessBackend
 from tests.compute.conftest import MIB, Bench
+
+if TYPE_CHECKING:
+    from clary.compute.probe import Machine
 
 needs_namespaces = pytest.mark.usefixtures("namespaces")
 
@@ -233,7 +237,8 @@ def test_host_names_resolve_inside(bench: Bench) -> None:
 def test_without_network_only_loopback_is_left(bench: Bench) -> None:
     code = (
         "import socket; print([n for _, n in socket.if_nameindex() if n == 'lo'], flush=True)\n"
-        "server = socket.create_server(('127.0.0.1', 8080)); socket.create_connection(('127.0.0.1', 8080)); print('lo', flush=True)\n"
+        "server = socket.create_server(('127.0.0.1', 8080))\n"
+        "socket.create_connection(('127.0.0.1', 8080)); print('lo', flush=True)\n"
         "socket.create_connection(('192.0.2.1', 80), 2)"
     )
     assert bench.run("offline", "python", "-c", code, network=False).exit_code == 1
@@ -244,13 +249,12 @@ def test_without_network_only_loopback_is_left(bench: Bench) -> None:
 @needs_namespaces
 def test_a_socket_in_the_run_folder_is_reachable_from_outside(bench: Bench) -> None:
     code = (
-        "import socket; s = socket.socket(socket.AF_UNIX); s.bind('/run/clary/serve.sock'); s.listen(); print('up', flush=True)\n"
+        "import socket; s = socket.socket(socket.AF_UNIX); s.bind('/run/clary/serve.sock')\n"
+        "s.listen(); print('up', flush=True)\n"
         "c, _ = s.accept(); c.sendall(b'hello')"
     )
     handle = bench.start("serve", "python", "-c", code)
     bench.wait_for_line("serve", "up")
-    import socket
-
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(bench.folder / "serve" / "run" / "serve.sock"))
         assert client.recv(16) == b"hello"

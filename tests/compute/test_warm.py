@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
+from clary.compute.process import ProcessBackend
+from clary.compute.warm import WarmInterpreter
 from tests.compute.conftest import MIB, Bench
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clary.compute.probe import Machine
 
 TRAIN = """
 import os, sys, xgboost, numpy as np
@@ -80,7 +92,7 @@ def test_a_traceback_shows_the_users_frames_only(warm_bench: Bench) -> None:
     warm_bench.run("trace", "python", script, warm=True)
     log = warm_bench.log("trace")
     assert log[0] == "Traceback (most recent call last):"
-    assert [line.strip() for line in log if line.startswith("  File")][0].startswith(
+    assert next(line.strip() for line in log if line.startswith("  File")).startswith(
         'File "/opt/ml/code/train.py", line 3'
     )
     assert log[-1] == "ZeroDivisionError: division by zero"
@@ -103,10 +115,43 @@ def test_thread_pools_follow_the_workloads_processors(warm_bench: Bench) -> None
     assert warm_bench.log("pools") == ["{1}"]
 
 
-def test_a_dead_interpreter_is_replaced_by_a_cold_start(warm_bench: Bench) -> None:
-    warm = warm_bench.backend._warm
-    assert warm is not None
-    assert warm._process is not None
-    os.kill(warm._process.pid, signal.SIGKILL)
-    assert warm_bench.run("cold", "python", "-c", "print(1)", warm=True).exit_code == 0
-    assert warm_bench.log("cold") == ["1"]
+def test_before_it_is_ready_workloads_start_cold(tmp_path: Path, machine: Machine) -> None:
+    backend = ProcessBackend(tmp_path / "compute", machine, warm=True)
+    bench = Bench(backend, tmp_path)
+    backend.on_change(lambda _: bench.changed.set())
+    assert bench.run("cold", "python", "-c", "import sys; print('numpy' in sys.modules)", warm=True).exit_code == 0
+    assert bench.log("cold") == ["False"]
+    backend.close()
+
+
+def test_a_dead_interpreter_refuses_once_and_is_replaced(tmp_path: Path) -> None:
+    warm = WarmInterpreter(tmp_path / "log", modules=("json",))
+    warm.start()
+    assert warm.wait_ready(20)
+    assert warm.fork(tmp_path)
+    assert warm.pid is not None
+    os.kill(warm.pid, signal.SIGKILL)
+    assert not warm.fork(tmp_path)
+    assert not warm.fork(tmp_path)
+    assert warm.wait_ready(20)
+    assert warm.fork(tmp_path)
+    warm.close()
+
+
+def test_an_interpreter_that_cannot_import_is_never_forked(tmp_path: Path) -> None:
+    warm = WarmInterpreter(tmp_path / "log", modules=("multiprocessing.pool", "no_such_module"))
+    warm.start()
+    assert not warm.wait_ready(20)
+    assert not warm.fork(tmp_path)
+    warm.close()
+
+
+def test_the_interpreter_ends_with_the_platform(tmp_path: Path) -> None:
+    platform = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom clary.compute.warm import WarmInterpreter\n"
+        "warm = WarmInterpreter(Path(sys.argv[1]) / 'log', modules=('json',))\nwarm.start()\nwarm.wait_ready(20)\n"
+        "print(warm.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", platform, str(tmp_path)], stdout=subprocess.PIPE, check=False)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(done.stdout)).wait(5)

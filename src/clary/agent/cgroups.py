@@ -52,9 +52,11 @@ class Cgroups:
                     file.write_text(values[file.name])
 
     def join(self) -> None:
-        """Move the calling process into the groups."""
+        """Move the calling process, which must have a single thread, into the groups."""
         for folder in self._folders.values():
-            (folder / "cgroup.procs").write_text("0")
+            # In version 1 a thread moves itself without the lock over all processes that `cgroup.procs` waits for.
+            tasks = folder / "tasks"
+            (tasks if tasks.exists() else folder / "cgroup.procs").write_text("0")
 
     def pids(self) -> set[int]:
         """The processes in the groups."""

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from clary.agent.cgroups import Cgroups
+    from clary.agent.python import WarmInterpreter
 
 _LINUX = sys.platform == "linux"
 _NOT_STARTED = 125
 
 
-def run(task: Task, cgroups: Cgroups, report: int, output: int, *, warm: bool) -> NoReturn:
+def run(task: Task, cgroups: Cgroups, report: int, output: int, *, warm: WarmInterpreter | None) -> NoReturn:
     """Be process 1 of the workload; tell `report` first `running` or `failed REASON`, then the wait status."""
     status = _NOT_STARTED << 8
     try:
@@ -69,7 +70,7 @@ def _prefer_as_oom_victim() -> None:
         path.write_text("500")
 
 
-def _spawn(task: Task, report: int, output: int, *, warm: bool) -> int:
+def _spawn(task: Task, report: int, output: int, *, warm: WarmInterpreter | None) -> int:
     child = os.fork()
     if child:
         return child
@@ -81,7 +82,7 @@ def _spawn(task: Task, report: int, output: int, *, warm: bool) -> int:
     os._exit(127)
 
 
-def _become_workload(task: Task, output: int, *, warm: bool) -> None:
+def _become_workload(task: Task, output: int, *, warm: WarmInterpreter | None) -> None:
     if _LINUX:
         linux.die_with_parent(signal.SIGKILL)
     os.setsid()
@@ -94,11 +95,11 @@ def _become_workload(task: Task, output: int, *, warm: bool) -> None:
     if task.isolation == "none":
         command, env, cwd = _without_view(task.workload, command, env, cwd)
     os.chdir(cwd)
-    if warm and task.workload.warm:
+    if warm is not None and task.workload.warm:
         script = python.parse(command, env)
         if script is not None:
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            python.run(script, env, cpus=task.workload.cpus)
+            warm.run(script, env, cpus=task.workload.cpus)
     os.execvpe(command[0], command, env)  # noqa: S606  # running the user's command is the purpose
 
 

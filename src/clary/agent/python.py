@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import importlib.util
 import io
 import os
 import random
@@ -15,7 +14,7 @@ import threading
 import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,18 +48,34 @@ def parse(command: Sequence[str], env: Mapping[str, str]) -> Script | None:
     return None
 
 
-def run(script: Script, env: Mapping[str, str], *, cpus: float) -> NoReturn:
-    """Run `script` as the main program of this process and end with its exit code."""
-    os.environ.clear()
-    os.environ.update(env)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    _reopen_output(unbuffered=bool(env.get("PYTHONUNBUFFERED")))
-    _reseed()
-    _set_threads(max(1, int(cpus)))
-    _set_path(script, env)
-    code = _main(script)
-    _finish(code)
+class WarmInterpreter:
+    """What an interpreter prepares before its forks run scripts."""
+
+    def __init__(self) -> None:
+        # Looking for the loaded libraries takes 10 ms, which no fork should spend again.
+        self._pools = _thread_pools()
+
+    def run(self, script: Script, env: Mapping[str, str], *, cpus: float) -> NoReturn:
+        """Run `script` as the main program of this process, a fork, and end with its exit code."""
+        os.environ.clear()
+        os.environ.update(env)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        _reopen_output(unbuffered=bool(env.get("PYTHONUNBUFFERED")))
+        _reseed()
+        if self._pools is not None:
+            # These libraries read the environment when they were loaded, before the workload's was known.
+            self._pools.limit(limits=max(1, int(cpus)))
+        _set_path(script, env)
+        _finish(_main(script))
+
+
+def _thread_pools() -> Any:
+    try:
+        import threadpoolctl  # type: ignore[import-untyped]  # noqa: PLC0415  # only some environments have it
+    except ImportError:
+        return None
+    return threadpoolctl.ThreadpoolController()
 
 
 def _main(script: Script) -> int:
@@ -135,16 +150,6 @@ def _reseed() -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
-
-
-def _set_threads(count: int) -> None:
-    """Size the thread pools of libraries that read their environment when they were imported."""
-    if importlib.util.find_spec("threadpoolctl") is not None:
-        from threadpoolctl import (  # type: ignore[import-untyped]  # noqa: PLC0415  # only where the environment has it
-            threadpool_limits,
-        )
-
-        threadpool_limits(limits=count)
 
 
 def _set_path(script: Script, env: Mapping[str, str]) -> None:

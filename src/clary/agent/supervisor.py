@@ -12,12 +12,15 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clary.agent import archive, bundle, init, linux, processes
 from clary.agent.cgroups import Cgroups
 from clary.agent.logs import LogWriter
 from clary.agent.workload import Task
+
+if TYPE_CHECKING:
+    from clary.agent.python import WarmInterpreter
 
 _LINUX = sys.platform == "linux"
 _WATCH_S = 0.5
@@ -33,10 +36,10 @@ def cgroups_of(task: Task) -> Cgroups:
     return Cgroups(task.cgroups, name)
 
 
-def tend(folder: Path, *, warm: bool = False) -> int:
+def tend(folder: Path, *, warm: WarmInterpreter | None = None) -> int:
     """Be the agent of the workload in `folder`; 0 when it was tended to its end, 1 when it has an agent or an end.
 
-    `warm` says that this process is a fork of a warm interpreter, in which the workload may run.
+    `warm` is given in a fork of a warm interpreter, in which the workload may run.
     """
     value = bundle.read(folder / bundle.TASK)
     if value is None or not bundle.claim(folder) or (folder / bundle.EXIT).exists():
@@ -59,7 +62,7 @@ def _keep_own_words(folder: Path) -> None:
 class Supervisor:
     """Runs one task to its end."""
 
-    def __init__(self, task: Task, *, warm: bool) -> None:
+    def __init__(self, task: Task, *, warm: WarmInterpreter | None) -> None:
         self._task = task
         self._warm = warm
         self._workload = task.workload

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.agent import supervisor
+from clary.agent.python import WarmInterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ def serve(channel: socket.socket, modules: Sequence[str]) -> None:
         importlib.import_module(name)
     if _threads() > 1:
         return
+    warm = WarmInterpreter()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     # Keeps the collector of the children from touching, and so copying, every page.
@@ -37,13 +39,9 @@ def serve(channel: socket.socket, modules: Sequence[str]) -> None:
     while request := channel.recv(1 << 16):
         if os.fork() == 0:
             channel.close()
-            os._exit(_agent(Path(os.fsdecode(request))))
+            os.setsid()
+            os._exit(supervisor.tend(Path(os.fsdecode(request)), warm=warm))
         channel.send(FORKED)
-
-
-def _agent(folder: Path) -> int:
-    os.setsid()
-    return supervisor.tend(folder, warm=True)
 
 
 def _threads() -> int:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,11 @@ class WarmInterpreter:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The interpreter's process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Begin to import; returns at once."""
         with self._lock:
@@ -52,10 +56,13 @@ class WarmInterpreter:
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the libraries are imported."""
-        with self._lock, suppress(OSError):
-            if self._channel is not None and not self._ready:
-                self._ready = self._receive(self._channel, timeout_s) == zygote.READY
-        return self._ready
+        with self._lock:
+            try:
+                if self._channel is not None and not self._ready:
+                    self._ready = self._receive(self._channel, timeout_s) == zygote.READY
+            except OSError:
+                self._discard()
+            return self._ready
 
     def close(self) -> None:
         """End the interpreter."""
