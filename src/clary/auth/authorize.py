@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from clary.auth import entities, policy
 from clary.auth.decision import Decision, Grants, PolicyKind, Question, decide
 from clary.auth.keys import RequestKeys
-from clary.context import PrincipalKind
+from clary.context import Principal, PrincipalKind
 from clary.errors import AccessDenied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from clary.auth.check import Check
+    from clary.auth.patterns import Lookup
     from clary.auth.policy import Policy
     from clary.clock import Clock
-    from clary.context import Context, Principal
+    from clary.context import Context
     from clary.store.records import Record, Records
 
 _MAX_CACHED = 10_000
@@ -70,6 +71,31 @@ class Authorizer:
         attached = self._attached(check.resource_policies) if check.resource_policies else None
         return decide(question, holder.grants, attached)
 
+    def trusts_service(self, role: Record, service: str) -> bool:
+        """Whether a role lets a service of AWS, e.g. `sagemaker.amazonaws.com`, take it on."""
+        principal = Principal(PrincipalKind.SERVICE, role.account, service, service, service)
+        question = Question(principal, "sts:AssumeRole", role.arn, self._service_keys(role), role.account, trust=True)
+        return decide(question, _NO_GRANTS, self._compiled(role.spec["AssumeRolePolicyDocument"])).allowed
+
+    def grants(self, entity: Record, session_policies: tuple[str, ...] = ()) -> Grants:
+        """The compiled policies of a user or role."""
+        limit = entities.boundary(self._records, entity)
+        return Grants(
+            policy.union(self._compiled(text, name) for name, text in entities.granted(self._records, entity)),
+            self._compiled(limit[1], limit[0]) if limit else None,
+            policy.union(self._compiled(text) for text in session_policies) if session_policies else None,
+        )
+
+    def _service_keys(self, role: Record) -> Lookup:
+        """The condition keys of a call that the platform makes by itself."""
+        now = self._clock.now()
+        keys = {
+            "aws:sourceaccount": (role.account,),
+            "aws:currenttime": (now.strftime("%Y-%m-%dT%H:%M:%SZ"),),
+            "aws:epochtime": (str(int(now.timestamp())),),
+        }
+        return keys.get
+
     def _holder(self, principal: Principal) -> _Holder:
         revision = self._records.revision(*entities.GRANTING)
         if revision != self._revision or len(self._holders) > _MAX_CACHED:
@@ -87,17 +113,8 @@ class Authorizer:
         kind = {PrincipalKind.USER: entities.USER, PrincipalKind.ASSUMED_ROLE: entities.ROLE}.get(principal.kind)
         entity = self._records.get(kind, principal.account, "", principal.name) if kind else None
         if entity is None:
-            return _Holder(Grants(policy.union(())), {})
+            return _Holder(_NO_GRANTS, {})
         return _Holder(self.grants(entity, principal.session_policies), entity.tags)
-
-    def grants(self, entity: Record, session_policies: tuple[str, ...] = ()) -> Grants:
-        """The compiled policies of a user or role."""
-        limit = entities.boundary(self._records, entity)
-        return Grants(
-            policy.union(self._compiled(text, name) for name, text in entities.granted(self._records, entity)),
-            self._compiled(limit[1], limit[0]) if limit else None,
-            policy.union(self._compiled(text) for text in session_policies) if session_policies else None,
-        )
 
     def _attached(self, documents: Iterable[str]) -> Policy:
         policies = [self._compiled(text) for text in documents if text]
@@ -112,6 +129,7 @@ class Authorizer:
         return compiled
 
 
+_NO_GRANTS = Grants(policy.union(()))
 _ALLOWED = Decision(True, PolicyKind.IDENTITY)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clary.auth import canonical, errors, presigned
 from clary.auth.errors import Family
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from clary.auth.credentials import Credential, Credentials
     from clary.clock import Clock
 
-VerifyChunk = Callable[[str, str], None]
-VerifyTrailer = Callable[[bytes, str], None]
+Verify = Callable[[str, str], None]
+"""Takes the SHA-256 of what was signed, in hexadecimal, and its signature; raises when they do not belong together."""
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -33,11 +33,11 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 +Credential=([^/, ]+)/(\d{8})/([^/, ]*)/([^/, ]+)/aws4_request, *"
     r"SignedHeaders=([^, ]+), *Signature=([0-9a-f]{64})"
 )
+_EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Where and when a signing key is valid."""
 
     date: str
@@ -55,8 +55,8 @@ class Signature:
 
     principal: Principal
     region: str = ""
-    verifiers: tuple[VerifyChunk, VerifyTrailer] | None = None
-    """Check the signatures inside of a body that is signed chunk by chunk."""
+    verifiers: tuple[Verify, Verify] | None = None
+    """For the chunks and for the trailer of a body that is signed chunk by chunk."""
 
 
 class Authenticator:
@@ -66,7 +66,7 @@ class Authenticator:
         self._credentials = credentials
         self._clock = clock
         self._s3_domain = s3_domain
-        self._signing_keys: dict[tuple[str, str, str, str], bytes] = {}
+        self._signing_keys: dict[tuple[str, Scope], bytes] = {}
 
     def authenticate(self, http: Request, service: str, s3: bool) -> Signature:
         """The principal that signed `http` for the signing name `service`; replaces its body by a verifying one.
@@ -95,7 +95,7 @@ class Authenticator:
             wanted = hmac.digest(key, signed.policy.encode(), "sha256").hex()
         else:
             region, wanted = "", presigned.signature_v2(credential.secret, signed.policy)
-        if not hmac.compare_digest(wanted, signed.signature):
+        if not _same(wanted, signed.signature):
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.policy)
         return Signature(credential.principal, region)
 
@@ -156,7 +156,7 @@ class Authenticator:
             raise errors.presigned_expired(datetime.fromtimestamp(signed.expires, UTC), now)
         credential = self._credential(Family.S3, signed.access_key, signed.token)
         wanted = presigned.signature_v2(credential.secret, signed.string_to_sign)
-        if not hmac.compare_digest(wanted, signed.signature):
+        if not _same(wanted, signed.signature):
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.string_to_sign)
         return Signature(credential.principal)
 
@@ -191,14 +191,15 @@ class Authenticator:
     def _compare(
         self, family: Family, credential: Credential, scope: Scope, moment: str, request: str, given: str
     ) -> None:
-        digest = hashlib.sha256(request.encode()).hexdigest()
+        # Header values are bytes on the wire, held as Latin-1 text.
+        digest = hashlib.sha256(request.encode("latin-1", "replace")).hexdigest()
         string_to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope.text()}\n{digest}"
         key = self._signing_key(credential.secret, scope)
-        if not hmac.compare_digest(hmac.digest(key, string_to_sign.encode(), "sha256").hex(), given):
+        if not _same(hmac.digest(key, string_to_sign.encode(), "sha256").hex(), given):
             raise errors.mismatch(family, credential.principal.access_key, given, string_to_sign)
 
     def _signing_key(self, secret: str, scope: Scope) -> bytes:
-        name = (secret, scope.date, scope.region, scope.service)
+        name = (secret, scope)
         key = self._signing_keys.get(name)
         if key is None:
             if len(self._signing_keys) >= _MAX_SIGNING_KEYS:
@@ -210,7 +211,7 @@ class Authenticator:
 def signing_key(secret: str, scope: Scope) -> bytes:
     """The key that signs requests of one day, region and service."""
     key = f"AWS4{secret}".encode()
-    for part in (scope.date, scope.region, scope.service, "aws4_request"):
+    for part in (*scope, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
 
@@ -229,21 +230,21 @@ class ChunkVerifier:
         Raises:
             SignatureDoesNotMatch: it was not signed so.
         """
-        empty = hashlib.sha256(b"").hexdigest()
-        self._verify(f"AWS4-HMAC-SHA256-PAYLOAD\n{self._where}\n{self._previous}\n{empty}\n{sha256_hex}", signature)
+        self._verify(
+            f"AWS4-HMAC-SHA256-PAYLOAD\n{self._where}\n{self._previous}\n{_EMPTY_SHA256}\n{sha256_hex}", signature
+        )
 
-    def verify_trailer(self, trailer_bytes: bytes, signature: str) -> None:
-        r"""Accepts the trailing headers, as `name:value\n` each.
+    def verify_trailer(self, sha256_hex: str, signature: str) -> None:
+        """Accepts the trailing headers, which have this digest in their canonical form.
 
         Raises:
             SignatureDoesNotMatch: they were not signed so.
         """
-        digest = hashlib.sha256(trailer_bytes).hexdigest()
-        self._verify(f"AWS4-HMAC-SHA256-TRAILER\n{self._where}\n{self._previous}\n{digest}", signature)
+        self._verify(f"AWS4-HMAC-SHA256-TRAILER\n{self._where}\n{self._previous}\n{sha256_hex}", signature)
 
     def _verify(self, string_to_sign: str, signature: str) -> None:
         wanted = hmac.digest(self._key, string_to_sign.encode(), "sha256").hex()
-        if not hmac.compare_digest(wanted.encode(), signature.encode()):
+        if not _same(wanted, signature):
             raise errors.mismatch(Family.S3, signature=signature, string_to_sign=string_to_sign)
         self._previous = signature
 
@@ -261,6 +262,11 @@ class VerifiedBody:
             digest.update(chunk)
             yield chunk
         _refuse_other_digest(self._sha256, digest.hexdigest())
+
+
+def _same(wanted: str, given: str) -> bool:
+    """Compares without telling by the time it takes where the difference lies."""
+    return hmac.compare_digest(wanted.encode(), given.encode())
 
 
 def _verify_body(http: Request, declared: str) -> None:

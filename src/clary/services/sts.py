@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clary.auth import entities, policy
 from clary.auth.check import Check
-from clary.auth.credentials import Credentials, role_session
+from clary.auth.credentials import role_session
 from clary.context import PrincipalKind
 from clary.errors import AccessDenied, ServiceError
 from clary.services.service import Service
@@ -45,7 +45,7 @@ class Tokens:
 
     def __init__(self, platform: Platform) -> None:
         self._records = platform.records
-        self._credentials = Credentials(platform.records, platform.clock, platform.settings.account)
+        self._credentials = platform.credentials
 
     def get_caller_identity(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # as all handlers
         """Who signed the request."""
