@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from clary.context import Context
@@ -40,7 +40,13 @@ class Gateway:
     """Answers HTTP requests: AWS calls by way of `invoke`, and the platform's own pages by path prefix."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, database: Database, wire: tuple[Models, Router], who: Authenticator, invoke: Invoker
+        self,
+        settings: Settings,
+        clock: Clock,
+        database: Database,
+        wire: tuple[Models, Router],
+        who: Authenticator,
+        invoke: Invoker,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -70,7 +76,7 @@ class Gateway:
             return self._refuse(call, error, request_id, http.path)
         except ClientGone:
             raise
-        except Exception:  # noqa: BLE001  # a fault of ours must reach the caller as an answer, never as a hang
+        except Exception:  # a fault of ours must reach the caller as an answer, never as a hang
             log.exception("%s %s failed, request id %s", call.service, call.operation, request_id)
             return self._refuse(call, InternalFailure(_INTERNAL), request_id, http.path)
 

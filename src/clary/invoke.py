@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Mapping
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, cast
 
 from clary.errors import NotSupported
 from clary.services.service import Check, Document, Handler, Reply, Service, method_name, runs_in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from concurrent.futures import Executor
+
     from clary.auth.authorize import Authorizer
     from clary.context import Context
     from clary.platform import Platform
@@ -25,7 +26,9 @@ class Invoker:
     Handlers belong to the event loop; `attach` names it. Threads use `call`, coroutines `run`.
     """
 
-    def __init__(self, services: Mapping[str, Service], models: Models, validators: Validators, authorizer: Authorizer) -> None:
+    def __init__(
+        self, services: Mapping[str, Service], models: Models, validators: Validators, authorizer: Authorizer
+    ) -> None:
         self._services = services
         self._models = models
         self._validators = validators
@@ -61,6 +64,14 @@ class Invoker:
     def call(self, ctx: Context, request: Document) -> Document:
         """The same from another thread than the event loop's; blocks until the answer is there."""
         return asyncio.run_coroutine_threadsafe(self.run(ctx, request), self._loop).result().members
+
+    def on_loop(self, action: Callable[[], None]) -> None:
+        """Runs a short action on the event loop, for what belongs to it alone; blocks until it is done."""
+
+        async def act() -> None:
+            action()
+
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result()
 
     def authorize(self, ctx: Context, request: Document) -> None:
         """Checks that the principal may do this, without doing it.

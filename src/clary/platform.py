@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clary.store.metrics import Metrics
     from clary.store.objects import Objects
     from clary.store.records import Records
+    from clary.store.spool import Spool
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Platform:
     objects: Objects
     logs: Logs
     metrics: Metrics
+    spool: Spool
     proxy: Proxy
     invoke: Invoker
     models: Models

@@ -10,6 +10,7 @@ from clary.agent.workload import ML_ROOT, Archive, Bind, Isolation, Workload
 
 if TYPE_CHECKING:
     from datetime import datetime
+from pathlib import Path
 
 __all__ = ["ML_ROOT", "Archive", "Backend", "Bind", "Handle", "Isolation", "Observation", "Phase", "Reason", "Workload"]
 
@@ -47,6 +48,10 @@ class Backend(Protocol):
         Called twice with the same id and bundle it gives the same workload, so a platform that died between the start
         and its record leaves no orphan.
         """
+        ...
+
+    def find(self, workload_id: str, folder: Path) -> Handle | None:
+        """The handle of a workload that was begun in the bundle `folder` before, whatever became of it; else None."""
         ...
 
     def poll(self, handle: Handle) -> Observation:

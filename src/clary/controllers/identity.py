@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clary.store.records import Record
 
 PREFIX = "/_clary/credentials/"
-SECRET = "CredentialsSecret"
+SECRET = "CredentialsSecret"  # noqa: S105  # the name of a member
 """Observed member that holds the password with which a workload asks for its credentials."""
 
 SESSION = timedelta(hours=1)
@@ -58,18 +58,19 @@ def new_secret() -> str:
 def environment(platform: Platform, record: Record, secret: str) -> dict[str, str]:
     """What boto3 inside the workload needs to reach the platform as the execution role."""
     endpoint = platform.settings.endpoint
+    identity = "/".join((record.kind, record.account, record.region, record.name))
     return {
         "AWS_REGION": record.region,
         "AWS_DEFAULT_REGION": record.region,
         "AWS_ENDPOINT_URL": endpoint,
         "S3_ENDPOINT_URL": endpoint,
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint}{PREFIX}{record.kind}/{record.account}/{record.region}/{record.name}",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint}{PREFIX}{identity}",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN": secret,
     }
 
 
 class CredentialsPage:
-    """Answers a workload's question for the credentials of its execution role, as the container credentials of ECS do."""
+    """Answers a workload's question for the credentials of its execution role, in the format of ECS."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -82,7 +83,9 @@ class CredentialsPage:
             return Response(403, {"content-type": "application/json"}, b'{"message":"Forbidden"}')
         role = self._platform.records.by_arn(record.spec.get("RoleArn") or record.observed.get("RoleArn", ""))
         if role is None:
-            return Response(404, {"content-type": "application/json"}, b'{"message":"The execution role does not exist."}')
+            return Response(
+                404, {"content-type": "application/json"}, b'{"message":"The execution role does not exist."}'
+            )
         issued = self._platform.credentials.issue_session(role, "SageMaker", SESSION)
         answer = {
             "RoleArn": role.arn,

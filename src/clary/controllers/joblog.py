@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clary import arn
 from clary.store.metrics import Metric, Point
+from clary.store.records import AlreadyExists, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
     from clary.platform import Platform
 
 READ_BYTES = 4 << 20
@@ -19,6 +23,7 @@ READ_BYTES = 4 << 20
 MATCHED_CHARACTERS = 4096
 """Longer lines are searched for metrics up to here: expressions come from users and may be slow."""
 
+LOG_GROUP = "log-group"
 METRICS_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 
 
@@ -46,12 +51,24 @@ class JobLog:
         platform.logs.take_over(self.group, self.stream, events, position + len(block))
         return events
 
-    def behind(self, platform: Platform) -> bool:
-        """Whether the file holds more than the stream."""
-        try:
-            return self.path.stat().st_size > platform.logs.position(self.group, self.stream)
-        except FileNotFoundError:
-            return False
+
+def ensure_group(platform: Platform, owner: Record, name: str) -> None:
+    """Makes the log group when the first line for it comes, as the service's agent does on AWS."""
+    if platform.records.get(LOG_GROUP, owner.account, owner.region, name) is not None:
+        return
+    now = platform.clock.now()
+    group = Record(
+        LOG_GROUP,
+        owner.account,
+        owner.region,
+        name,
+        arn.build("logs", owner.region, owner.account, f"log-group:{name}:*"),
+        {"logGroupName": name},
+        now,
+        now,
+    )
+    with contextlib.suppress(AlreadyExists):
+        platform.records.create(group)
 
 
 def _event(line: str) -> tuple[int, str]:

@@ -105,7 +105,7 @@ class Loop:
         controller = self._controllers[record.kind]
         try:
             outcome = controller.step(record, now)
-        except Exception as error:  # noqa: BLE001  # one record's fault must not stop the others
+        except Exception as error:  # one record's fault must not stop the others
             log.exception("step of %s %s failed", record.kind, record.name)
             outcome = self._after_failure(controller, record, error)
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from clary.errors import ServiceError
 from clary.http import FileBody, FileSlice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from clary.context import Context
     from clary.platform import Platform
 
@@ -101,6 +102,15 @@ class Stager:
             return False
         return True
 
+    def has_any(self, uri: str) -> bool:
+        """Whether anything lies below the prefix `uri`.
+
+        Raises:
+            StagingError: the role may not list it.
+        """
+        bucket, prefix = split_uri(uri)
+        return next(self._keys(bucket, prefix), None) is not None
+
     def fetch(self, uri: str, target: Path) -> None:
         """Copies one object to one file.
 
@@ -124,9 +134,9 @@ class Stager:
         if not found:
             raise StagingError(
                 "ClientError: Data download failed:Failed to download data. No S3 objects found under S3 URL "
-                f'"{source.uri}" given in input data source. Please ensure that the bucket exists in the selected region '
-                f"({self._context('ListObjectsV2').region}), that objects exist under that S3 prefix, and that the role "
-                f'"{self._role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+                f'"{source.uri}" given in input data source. Please ensure that the bucket exists in the selected '
+                f"region ({self._context('ListObjectsV2').region}), that objects exist under that S3 prefix, and that "
+                f'the role "{self._role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".'
             )
 
     def _manifest(self, uri: str) -> Iterator[tuple[str, str, str]]:

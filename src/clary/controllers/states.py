@@ -5,11 +5,11 @@ The names are those of the SageMaker and EC2 models; a step that is not in its t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Set
     from datetime import datetime
 
     from clary.store.records import Record

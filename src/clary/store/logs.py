@@ -6,12 +6,12 @@ the position reached, in one transaction, so that a crash neither loses nor doub
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable, Sequence
 
     from clary.store.database import Database
 
@@ -63,7 +63,10 @@ class Logs:
 
     def has_stream(self, group: str, name: str) -> bool:
         """Whether the stream is there."""
-        return self._database.read("SELECT 1 FROM log_streams WHERE log_group = ? AND name = ?", (group, name)).fetchone() is not None
+        return (
+            self._database.read("SELECT 1 FROM log_streams WHERE log_group = ? AND name = ?", (group, name)).fetchone()
+            is not None
+        )
 
     def append(self, group: str, stream: str, events: Iterable[tuple[int, str]], now_ms: int) -> None:
         """Adds (time, message) pairs to a stream, which is made when it is not there."""
@@ -72,7 +75,9 @@ class Logs:
 
     def position(self, group: str, stream: str) -> int:
         """How many bytes of the workload's log file the stream holds."""
-        row = self._database.read("SELECT position FROM log_streams WHERE log_group = ? AND name = ?", (group, stream)).fetchone()
+        row = self._database.read(
+            "SELECT position FROM log_streams WHERE log_group = ? AND name = ?", (group, stream)
+        ).fetchone()
         return int(row[0]) if row else 0
 
     def take_over(self, group: str, stream: str, events: Sequence[tuple[int, str]], position: int) -> None:
@@ -144,8 +149,13 @@ class Logs:
         connection.execute(_CREATE, (group, stream, events[0][0] if events else now_ms))
         if not events:
             return
-        number = connection.execute("SELECT id FROM log_streams WHERE log_group = ? AND name = ?", (group, stream)).fetchone()[0]
-        first = connection.execute("SELECT coalesce(max(id), 0) FROM log_events WHERE stream = ?", (number,)).fetchone()[0] + 1
+        number = connection.execute(
+            "SELECT id FROM log_streams WHERE log_group = ? AND name = ?", (group, stream)
+        ).fetchone()[0]
+        first = (
+            connection.execute("SELECT coalesce(max(id), 0) FROM log_events WHERE stream = ?", (number,)).fetchone()[0]
+            + 1
+        )
         connection.executemany(
             "INSERT INTO log_events (stream, time, id, ingested, message) VALUES (?, ?, ?, ?, ?)",
             [(number, time, first + offset, now_ms, message) for offset, (time, message) in enumerate(events)],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from clary.store.database import Database
 
 
@@ -51,14 +52,18 @@ class Metrics:
                 key = (scope, metric.namespace, metric.name, _dump(metric.dimensions))
                 number = connection.execute(_NAME, (*key, point.time)).fetchone()[0]
                 connection.execute(
-                    _POINT, (number, point.time, number, point.time, point.unit, point.count, point.sum, point.low, point.high)
+                    _POINT,
+                    (number, point.time, number, point.time, point.unit, point.count, point.sum, point.low, point.high),
                 )
 
-    def find(self, scope: str, namespace: str = "", name: str = "", dimensions: Mapping[str, str] | None = None) -> list[Metric]:
+    def find(
+        self, scope: str, namespace: str = "", name: str = "", dimensions: Mapping[str, str] | None = None
+    ) -> list[Metric]:
         """The metrics seen, narrowed by what is given; `dimensions` must all be there."""
         rows = self._database.read(
             "SELECT namespace, name, dimensions FROM metric_names "
-            "WHERE scope = ?1 AND (?2 = '' OR namespace = ?2) AND (?3 = '' OR name = ?3) ORDER BY namespace, name, dimensions",
+            "WHERE scope = ?1 AND (?2 = '' OR namespace = ?2) AND (?3 = '' OR name = ?3) "
+            "ORDER BY namespace, name, dimensions",
             (scope, namespace, name),
         )
         found = [Metric(row[0], row[1], dict(orjson.loads(row[2]))) for row in rows]

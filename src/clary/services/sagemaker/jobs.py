@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from clary import arn
 from clary.algorithms.catalogue import Image, resolve
+from clary.context import Principal, PrincipalKind
 from clary.controllers.states import States, transition
 from clary.errors import ValidationException
-from clary.services.service import Document, Handler
+from clary.services.service import Check
 
 from .errors import ResourceInUse
 from .kinds import Family, Kind, find
@@ -19,20 +20,26 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
+    from clary.services.service import Document, Handler
     from clary.store.records import Record
 
+SAGEMAKER = "sagemaker.amazonaws.com"
 
-def check_role(platform: Platform, role_arn: str) -> None:
+
+def check_role(platform: Platform, ctx: Context, role_arn: str) -> None:
     """Refuses a role that SageMaker may not assume.
 
     Raises:
         ValidationException: the role is not there or does not trust SageMaker, in AWS's words.
     """
     role = platform.records.by_arn(role_arn)
-    if role is None or not platform.authorizer.trusts_service(role, "sagemaker.amazonaws.com"):
+    trust = str(role.spec["AssumeRolePolicyDocument"]) if role else ""
+    principal = Principal(PrincipalKind.SERVICE, ctx.account, SAGEMAKER, SAGEMAKER, SAGEMAKER)
+    check = Check("sts:AssumeRole", role_arn, resource_policies=(trust,), trust=True)
+    if role is None or not platform.authorizer.decision(replace(ctx, principal=principal), check).allowed:
         raise ValidationException(
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
-            "'sagemaker.amazonaws.com' to assume the role."
+            f"'{SAGEMAKER}' to assume the role."
         )
 
 
@@ -45,8 +52,8 @@ def image(uri: str) -> Image:
     found = resolve(uri)
     if found is None:
         raise ValidationException(
-            f"Clary cannot run the image {uri}: it runs SageMaker's framework images and built-in algorithms in its own "
-            "environments, and no other images yet."
+            f"Clary cannot run the image {uri}: it runs SageMaker's framework images and built-in algorithms in "
+            "environments of its own, and no other images yet."
         )
     return found
 
@@ -96,7 +103,7 @@ def s3_uri(uri: str, member: str) -> None:
     Raises:
         ValidationException: in AWS's words.
     """
-    if not uri.startswith("s3://") or not uri[5:].split("/")[0]:
+    if not uri.startswith("s3://") or not uri[5:].split("/", maxsplit=1)[0]:
         raise ValidationException(f"The S3 URI {uri!r} at {member} is not valid: it must begin with s3://BUCKET.")
 
 

@@ -11,7 +11,6 @@ import orjson
 
 from clary import arn
 from clary.errors import ServiceError, ValidationException
-from clary.services.service import Document, Handler
 from clary.store.records import AlreadyExists, Order, Query, Record
 
 from .errors import ResourceInUse, ResourceNotFound
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
+    from clary.services.service import Document, Handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,14 @@ NOTEBOOK_INSTANCE = Kind(
 LIFECYCLE_CONFIG = Kind(
     "notebook-instance-lifecycle-config",
     "NotebookInstanceLifecycleConfig",
-    missing=(ValidationException, "Unable to describe Notebook Instance Lifecycle Config '{arn}'. (Details: no record)"),
-    taken=(ValidationException, "Unable to create Notebook Instance Lifecycle Config {arn}. (Details: it already exists)"),
+    missing=(
+        ValidationException,
+        "Unable to describe Notebook Instance Lifecycle Config '{arn}'. (Details: no record)",
+    ),
+    taken=(
+        ValidationException,
+        "Unable to create Notebook Instance Lifecycle Config {arn}. (Details: it already exists)",
+    ),
 )
 
 ALL = (
@@ -290,7 +296,9 @@ _ORDERS: dict[str, Order] = {
 
 def _query(ctx: Context, kind: Kind, request: Document, shape: Any, where: tuple[tuple[str, str], ...]) -> Query:
     order = shape.members.get("SortOrder")
-    ascending = request.get("SortOrder") or ("Ascending" if order is not None and _ASCENDING in order.documentation else "")
+    ascending = request.get("SortOrder") or (
+        "Ascending" if order is not None and _ASCENDING in order.documentation else ""
+    )
     cursor = decode_token(request.get("NextToken"))
     return Query(
         kind=kind.name,

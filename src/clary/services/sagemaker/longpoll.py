@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from clary.services.service import Document, Handler
-
 from .kinds import Family, Kind, find
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from clary.context import Context
+    from clary.services.service import Document, Handler
 
 USER_AGENT = "AWS-SageMaker-Python-SDK/2."
 FIRST_QUESTION_S = (4.0, 12.0)

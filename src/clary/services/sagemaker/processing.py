@@ -25,11 +25,9 @@ class Processing(Family):
     def create_processing_job(self, ctx: Context, request: Document) -> Document:
         """Checks what can be checked at once and hands the job to its controller."""
         check_processing(request)
-        check_role(self._platform, request["RoleArn"])
+        check_role(self._platform, ctx, request["RoleArn"])
         spec = {"StoppingCondition": {"MaxRuntimeInSeconds": 86400}, **request}
-        record = kinds.create(
-            self._platform, ctx, PROCESSING_JOB, spec, status="InProgress", observed={}, due=ctx.now
-        )
+        record = kinds.create(self._platform, ctx, PROCESSING_JOB, spec, status="InProgress", observed={}, due=ctx.now)
         return {"ProcessingJobArn": record.arn}
 
     describe_processing_job = held(PROCESSING_JOB, describe(PROCESSING_JOB))
@@ -67,5 +65,5 @@ def check_processing(request: Document) -> None:
 
 
 def _local(path: str) -> None:
-    if path != LOCAL_ROOT and not path.startswith(f"{LOCAL_ROOT}/") or ".." in path.split("/"):
+    if (path != LOCAL_ROOT and not path.startswith(f"{LOCAL_ROOT}/")) or ".." in path.split("/"):
         raise ValidationException(f"LocalPath {path} is not valid: it must begin with {LOCAL_ROOT}.")

@@ -23,7 +23,7 @@ class Training(Family):
     def create_training_job(self, ctx: Context, request: Document) -> Document:
         """Checks what can be checked at once and hands the job to its controller."""
         check_training(request)
-        check_role(self._platform, request["RoleArn"])
+        check_role(self._platform, ctx, request["RoleArn"])
         spec = with_defaults(request)
         record = kinds.create(
             self._platform,
@@ -53,7 +53,9 @@ def check_training(request: Document) -> None:
     """
     algorithm = request["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
-        raise ValidationException("Clary does not support AlgorithmName (marketplace algorithms) yet; give a TrainingImage.")
+        raise ValidationException(
+            "Clary does not support AlgorithmName (marketplace algorithms) yet; give a TrainingImage."
+        )
     image(algorithm["TrainingImage"])
     channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     if len(channels) != len(set(channels)):
@@ -72,12 +74,14 @@ def with_defaults(request: Document) -> Document:
     output = {"KmsKeyId": "", **request["OutputDataConfig"]}
     algorithm = dict(request["AlgorithmSpecification"])
     algorithm.setdefault("EnableSageMakerMetricsTimeSeries", False)
-    metrics = image(algorithm["TrainingImage"]).metric_definitions(request.get("HyperParameters", {}))
-    if metrics and "MetricDefinitions" not in algorithm:
-        algorithm["MetricDefinitions"] = metrics
+    reported = image(algorithm["TrainingImage"]).reports(
+        request.get("HyperParameters", {}), request.get("Environment", {})
+    )
+    if reported and "MetricDefinitions" not in algorithm:
+        algorithm["MetricDefinitions"] = [{"Name": metric.name, "Regex": metric.regex} for metric in reported]
     flags = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining")
     return {
-        **{flag: False for flag in flags},
+        **dict.fromkeys(flags, False),
         **request,
         "OutputDataConfig": output,
         "AlgorithmSpecification": algorithm,

@@ -1,0 +1,164 @@
+"""Builds the platform from the settings and runs it; the only place where the parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from clary.asgi import Application
+from clary.auth.authorize import Authorizer
+from clary.auth.credentials import Credentials
+from clary.auth.sigv4 import Authenticator
+from clary.clock import SystemClock
+from clary.compute.probe import probe
+from clary.compute.process import ProcessBackend
+from clary.controllers.capacity import Capacity
+from clary.controllers.endpoint import EndpointController
+from clary.controllers.identity import PREFIX, CredentialsPage
+from clary.controllers.loop import Controller, Loop
+from clary.controllers.processing_job import ProcessingJobController
+from clary.controllers.training_job import TrainingJobController
+from clary.gateway import Gateway
+from clary.http import Request, Response
+from clary.invoke import Invoker
+from clary.platform import Platform
+from clary.plugins import services
+from clary.protocol.model import Models
+from clary.protocol.route import Router
+from clary.protocol.validate import Validators
+from clary.proxy import Proxy
+from clary.store.database import Database
+from clary.store.logs import Logs
+from clary.store.metrics import Metrics
+from clary.store.objects import Objects
+from clary.store.records import Records
+from clary.store.spool import Spool
+
+if TYPE_CHECKING:
+    from clary.asgi import Receive, Scope, Send
+    from clary.clock import Clock
+    from clary.compute.base import Backend
+    from clary.settings import Settings
+
+
+@dataclass(slots=True)
+class Parts:
+    """The platform together with what only the composition root needs."""
+
+    platform: Platform
+    database: Database
+    gateway: Gateway
+
+
+def build(settings: Settings, clock: Clock) -> Parts:
+    """The parts of the platform, nothing running yet."""
+    database = Database(settings.home / "clary.db", durable=settings.durability == "disk")
+    records = Records(database)
+    records.forget_leases()
+    offered = services()
+    models = Models(list(offered))
+    credentials = Credentials(records, clock, settings.account)
+    authorizer = Authorizer(records, clock)
+    invoke = Invoker(offered, models, Validators(), authorizer)
+    platform = Platform(
+        settings=settings,
+        clock=clock,
+        records=records,
+        objects=Objects(database, settings.home / "objects", durable=settings.durability == "disk"),
+        logs=Logs(database),
+        metrics=Metrics(database),
+        spool=Spool(settings.home / "capture"),
+        proxy=Proxy(),
+        invoke=invoke,
+        models=models,
+        credentials=credentials,
+        authorizer=authorizer,
+    )
+    wire = (models, Router(models, settings.s3_domain))
+    gateway = Gateway(settings, clock, database, wire, Authenticator(credentials, clock, settings.s3_domain), invoke)
+    gateway.add_page(PREFIX, CredentialsPage(platform))
+    gateway.add_page("/_clary/health", _health)
+    return Parts(platform, database, gateway)
+
+
+def controllers(platform: Platform, backend: Backend) -> list[Controller]:
+    """One controller for every kind of record that runs."""
+    capacity = Capacity(platform.settings.job_parallelism or 2 * (os.cpu_count() or 1))
+    return [
+        TrainingJobController(platform, backend, capacity),
+        ProcessingJobController(platform, backend, capacity),
+        EndpointController(platform, backend),
+    ]
+
+
+class Server:
+    """A running platform: HTTP on the event loop, controllers in threads, workloads in processes of their own."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._clock = clock or SystemClock()
+        self.ready = threading.Event()
+        self._http: uvicorn.Server | None = None
+
+    def run(self) -> None:
+        """Serves until `stop` or a signal; blocks."""
+        config = uvicorn.Config(
+            _closed, host=self.settings.host, port=self.settings.port, loop="uvloop", http="httptools", lifespan="off",
+            log_level="warning", access_log=False, timeout_keep_alive=75, backlog=2048, server_header=False,
+            timeout_graceful_shutdown=10,
+        )  # fmt: skip
+        self._http = uvicorn.Server(config)
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(self._serve(config))
+
+    def stop(self) -> None:
+        """Ends `run` from another thread; workloads go on."""
+        if self._http is not None:
+            self._http.should_exit = True
+
+    async def _serve(self, config: uvicorn.Config) -> None:
+        assert self._http is not None  # noqa: S101  # set by run
+        parts = build(self.settings, self._clock)
+        platform = parts.platform
+        pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
+        platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
+        platform.credentials.bootstrap()
+        backend = ProcessBackend(
+            self.settings.home / "run", probe(isolation=self.settings.isolation), warm=self.settings.warm_workers
+        )
+        backend.on_change(lambda workload: _touch(platform, workload))
+        loop = Loop(platform.records, self._clock, controllers(platform, backend))
+        config.app = Application(parts.gateway, _no_web_socket)
+        loop.start()
+        self.ready.set()
+        try:
+            await self._http.serve()
+        finally:
+            await asyncio.to_thread(loop.stop)
+            backend.close()
+            pool.shutdown()
+            parts.database.close()
+
+
+def _touch(platform: Platform, workload: str) -> None:
+    """Makes the record of a workload due; its id begins with the record's identity."""
+    kind, account, region, name = workload.split("/")[:4]
+    platform.records.touch(kind, account, region, name, platform.clock.now())
+
+
+async def _health(_: Request) -> Response:
+    return Response(200, {"content-type": "application/json"}, b'{"status":"ok"}')
+
+
+async def _closed(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # replaced before the first request
+    raise RuntimeError("the platform is not built yet")
+
+
+async def _no_web_socket(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # the shape of ASGI
+    await send({"type": "websocket.close", "code": 4404})

@@ -1,0 +1,102 @@
+"""The files and variables that every job finds, whatever its image.
+
+Source: the SageMaker developer guide, "How Amazon SageMaker Provides Training Information".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clary.instance_types import GIB, lookup
+
+if TYPE_CHECKING:
+    from clary.compute.base import Observation
+
+HOST = "algo-1"
+LOST = "InternalServerError: We encountered an internal error. Please try again. (The processes of the job were lost.)"
+
+
+def size(instance_type: str) -> tuple[float, int]:
+    """vCPUs and memory in bytes of an instance type, no more than this machine has."""
+    found = lookup(instance_type)
+    machine_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    processors = os.cpu_count() or 1
+    if found is None:
+        return float(processors), machine_memory
+    return float(min(found.vcpus, processors)), min(found.memory_bytes, machine_memory)
+
+
+def base_environment() -> dict[str, str]:
+    """What a shell and Python need inside."""
+    folder = Path(sys.executable).parent
+    return {
+        "PATH": f"{folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "HOME": "/root",
+    }
+
+
+def resource_config(instance_type: str) -> dict[str, Any]:
+    """resourceconfig.json of a cluster of one."""
+    group = "homogeneousCluster"
+    return {
+        "current_host": HOST,
+        "current_instance_type": instance_type,
+        "current_group_name": group,
+        "hosts": [HOST],
+        "network_interface_name": "eth0",
+        "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": [HOST]}],
+    }
+
+
+def write_training_config(ml: Path, spec: dict[str, Any]) -> None:
+    """Writes hyperparameters.json, inputdataconfig.json and resourceconfig.json."""
+    config = ml / "input" / "config"
+    config.mkdir(parents=True, exist_ok=True)
+    channels = {channel["ChannelName"]: _channel(channel, spec) for channel in spec.get("InputDataConfig", ())}
+    files = {
+        "hyperparameters": spec.get("HyperParameters", {}),
+        "inputdataconfig": channels,
+        "resourceconfig": resource_config(spec["ResourceConfig"]["InstanceType"]),
+    }
+    for name, content in files.items():
+        (config / f"{name}.json").write_text(json.dumps(content))
+
+
+def failure_text(path: Path, seen: Observation, instance_type: str) -> str:
+    """The failure reason of a training job; empty when it succeeded."""
+    if seen.reason == "oom":
+        found = lookup(instance_type)
+        memory = f" ({instance_type} has {found.memory_bytes // GIB} GiB)" if found else ""
+        return (
+            "ClientError: Please use an instance type with more memory, or reduce the size of training data processed "
+            f"on an instance{memory}."
+        )
+    if seen.reason == "lost":
+        return LOST
+    if not seen.exit_code:
+        return ""
+    try:
+        told = path.read_bytes()[:1024].decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        told = ""
+    if told.startswith("ClientError"):
+        return told
+    return f"AlgorithmError: {told}, exit code: {seen.exit_code}"
+
+
+def _channel(channel: dict[str, Any], spec: dict[str, Any]) -> dict[str, str]:
+    s3 = channel["DataSource"]["S3DataSource"]
+    entry = {
+        "TrainingInputMode": channel.get("InputMode") or spec["AlgorithmSpecification"]["TrainingInputMode"],
+        "S3DistributionType": s3.get("S3DataDistributionType", "FullyReplicated"),
+        "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+    }
+    if channel.get("ContentType"):
+        entry["ContentType"] = channel["ContentType"]
+    return entry

@@ -1,0 +1,192 @@
+"""What the controllers of training and processing jobs share: admit, prepare, watch, bring out, finish."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
+from clary.controllers.joblog import JobLog, ensure_group
+from clary.controllers.staging import Stager, StagingError
+from clary.controllers.states import States, transition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clary.compute.base import Backend, Observation, Workload
+    from clary.controllers.capacity import Capacity
+    from clary.platform import Platform
+    from clary.store.records import Record
+
+LOOK_S = 1.0
+"""How often the log of a running job is taken over; changes of phase wake the controller at once."""
+
+GRACE_S = 120.0
+"""Time between SIGTERM and SIGKILL of a stopped job, as on AWS."""
+
+
+class JobController(ABC):
+    """Takes a job from InProgress to its end.
+
+    The observed member `Phase` says how far it is: (none) -> started -> ended, after which the status is terminal.
+    Every phase may be entered twice: bundles and objects are written over, workloads bear the job's name.
+    """
+
+    kind: str
+    states: States
+    log_group: str
+
+    def __init__(self, platform: Platform, backend: Backend, capacity: Capacity) -> None:
+        self._platform = platform
+        self._backend = backend
+        self._capacity = capacity
+
+    @abstractmethod
+    def prepare(self, record: Record, bundle: Path, stager: Stager) -> Workload:
+        """Brings the data in and tells what to run.
+
+        Raises:
+            StagingError: the job fails with this reason.
+        """
+
+    @abstractmethod
+    def bring_out(self, record: Record, bundle: Path, stager: Stager, seen: Observation) -> Record:
+        """Brings results to S3; called once the workload has ended, in whatever way.
+
+        Raises:
+            StagingError: the job fails with this reason.
+        """
+
+    @abstractmethod
+    def failure(self, record: Record, bundle: Path, seen: Observation) -> str:
+        """Why the job failed, in AWS's words; empty when it did not."""
+
+    def enter(self, record: Record, phase: str, now: datetime) -> Record:  # noqa: ARG002  # a hook
+        """The record as a phase begins (Downloading, Training, Completed, ...); a hook for secondary statuses."""
+        return record
+
+    def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:  # noqa: ARG002  # a hook
+        """The record after new log lines; a hook for metrics."""
+        return record
+
+    # The contract of the loop
+
+    def step(self, record: Record, now: datetime) -> Record | None:
+        """Takes the job's next step."""
+        if record.status in self.states.terminal:
+            return replace(record, due=None)
+        try:
+            if "Handle" in record.observed:
+                return self._watch(record, now)
+            return self._begin(record, now)
+        except (StagingError, RoleGone) as error:
+            return self._finish(record, "Failed", str(error))
+
+    def give_up(self, record: Record, now: datetime, reason: str) -> Record:
+        """The job failed because the platform could not go on with it."""
+        return self._end(record, "Failed", reason, now)
+
+    # Phases
+
+    def _begin(self, record: Record, now: datetime) -> Record:
+        if record.status == "Stopping" and self._backend.find(self.workload_id(record), self.bundle(record)) is None:
+            return self._finish(record, "Stopped")
+        if not self._capacity.admit(self.workload_id(record)):
+            return replace(self.enter(record, "Pending", now), due=now + timedelta(seconds=LOOK_S))
+        bundle = self.bundle(record)
+        handle = self._backend.find(self.workload_id(record), bundle)
+        if handle is None:
+            record = self._with_secret(self.enter(record, "Downloading", now))
+            # Stored at once: Describe tells the phase, and the workload may ask for credentials with the secret.
+            record = self._platform.records.update(record)
+            shutil.rmtree(bundle, ignore_errors=True)
+            handle = self._backend.start(self.prepare(record, bundle, self.stager(record)))
+        started = self._platform.clock.now()
+        observed = {**record.observed, "Handle": handle, "StartedAt": started}
+        record = replace(record, observed=observed)
+        return replace(
+            self.enter(record, "Training", started), due=started + timedelta(seconds=LOOK_S), modified=started
+        )
+
+    def _watch(self, record: Record, now: datetime) -> Record:
+        self._capacity.hold(self.workload_id(record))
+        seen = self._backend.poll(record.observed["Handle"])
+        record = self._take_over(record)
+        if seen.phase not in {"exited", "gone"}:
+            if record.status == "Stopping" and not record.observed.get("StopSent"):
+                self._backend.stop(record.observed["Handle"], GRACE_S)
+                record = replace(record, observed={**record.observed, "StopSent": True})
+            return replace(record, due=now + timedelta(seconds=LOOK_S))
+        while (rest := self._take_over(record)) is not record:
+            record = rest
+        return self._conclude(record, seen)
+
+    def _conclude(self, record: Record, seen: Observation) -> Record:
+        bundle = self.bundle(record)
+        ended = seen.ended_at or self._platform.clock.now()
+        record = replace(record, observed={**record.observed, "EndedAt": ended})
+        record = self.enter(record, "Uploading", ended)
+        record = self.bring_out(record, bundle, self.stager(record), seen)
+        if record.status == "Stopping":
+            return self._finish(record, "Stopped")
+        if seen.reason == "timeout":
+            return self._finish(self.enter(record, "MaxRuntimeExceeded", ended), "Stopped")
+        reason = self.failure(record, bundle, seen)
+        return self._finish(record, "Failed" if reason else "Completed", reason)
+
+    def _finish(self, record: Record, status: str, reason: str = "") -> Record:
+        """Ends the job and removes what it left on this machine."""
+        if "Handle" in record.observed:
+            self._backend.delete(record.observed["Handle"])
+        self._capacity.leave(self.workload_id(record))
+        shutil.rmtree(self.bundle(record), ignore_errors=True)
+        return self._end(record, status, reason, self._platform.clock.now())
+
+    def _end(self, record: Record, status: str, reason: str, now: datetime) -> Record:
+        if status == "Stopped" and record.status == "InProgress":
+            record = transition(self.states, record, "Stopping", now)
+        observed = {key: value for key, value in record.observed.items() if key not in {"Handle", SECRET}}
+        record = transition(self.states, replace(record, observed=observed), status, now, reason[:1024])
+        return replace(self.enter(record, status, now), due=None)
+
+    # Parts
+
+    def bundle(self, record: Record) -> Path:
+        """The folder that holds everything of this job on this machine."""
+        return self._platform.settings.home / "workloads" / record.kind / record.account / record.region / record.name
+
+    def workload_id(self, record: Record) -> str:
+        """The name under which the job runs; also what the backend calls when it changes phase."""
+        return "/".join((record.kind, record.account, record.region, record.name))
+
+    def stager(self, record: Record) -> Stager:
+        """Copies data as the job's execution role."""
+        role: str = record.spec["RoleArn"]
+        return Stager(
+            self._platform, lambda operation: role_context(self._platform, record, role, "s3", operation), role
+        )
+
+    def log(self, record: Record) -> JobLog:
+        """Where the job's output goes."""
+        stream = f"{record.name}/algo-1-{int(record.created.timestamp())}"
+        group = f"{record.account}/{record.region}/{self.log_group}"
+        return JobLog(self.bundle(record) / "log", group, stream)
+
+    def _take_over(self, record: Record) -> Record:
+        events = self.log(record).take_over(self._platform)
+        if not events:
+            return record
+        ensure_group(self._platform, record, self.log_group)
+        return replace(self.took_over(record, events))
+
+    def _with_secret(self, record: Record) -> Record:
+        return replace(record, observed={**record.observed, SECRET: new_secret()})
+
+
+def seconds_between(start: Any, end: Any) -> int:
+    """Whole seconds from one stored moment to another, at least one."""
+    first, last = (datetime.fromisoformat(moment) if isinstance(moment, str) else moment for moment in (start, end))
+    return max(1, round((last - first).total_seconds()))

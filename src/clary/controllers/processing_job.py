@@ -1,0 +1,139 @@
+"""Processing jobs, from the request to the outputs in S3."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from clary.agent.workload import Workload
+from clary.algorithms.catalogue import resolve
+from clary.controllers import states
+from clary.controllers.contract import LOST, base_environment, resource_config, size
+from clary.controllers.identity import SECRET, environment
+from clary.controllers.job import JobController
+from clary.controllers.staging import Source, Stager, StagingError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from clary.compute.base import Observation
+    from clary.store.records import Record
+
+MESSAGE_BYTES = 1024
+"""How much of /opt/ml/output/message becomes the exit message."""
+
+
+class ProcessingJobController(JobController):
+    """Runs processing jobs."""
+
+    kind = "processing-job"
+    states = states.PROCESSING_JOB
+    log_group = "/aws/sagemaker/ProcessingJobs"
+
+    def prepare(self, record: Record, bundle: Path, stager: Stager) -> Workload:
+        """Lays out /opt/ml/processing and tells the command."""
+        ml = bundle / "ml"
+        _write_config(ml, record)
+        (ml / "output").mkdir(parents=True, exist_ok=True)
+        for _, s3 in _parts(record.spec.get("ProcessingInputs", ()), "S3Input"):
+            source = Source(s3["S3Uri"], s3.get("S3DataType", "S3Prefix"), gunzip=s3.get("S3CompressionType") == "Gzip")
+            stager.download(source, _local(ml, s3))
+        for _, s3 in _outputs(record):
+            _local(ml, s3).mkdir(parents=True, exist_ok=True)
+        return self._workload(record, bundle)
+
+    def bring_out(self, record: Record, bundle: Path, stager: Stager, seen: Observation) -> Record:  # noqa: ARG002  # outputs go out whatever happened
+        """Uploads every output folder, also of a failed job, as far as there are files."""
+        for _, s3 in _outputs(record):
+            stager.upload_folder(_local(bundle / "ml", s3), s3["S3Uri"])
+        message = _message(bundle / "ml" / "output" / "message")
+        return replace(record, observed={**record.observed, "ExitMessage": message}) if message else record
+
+    def failure(self, record: Record, bundle: Path, seen: Observation) -> str:  # noqa: ARG002  # the contract's shape
+        """AlgorithmError with the exit code; the log tells more."""
+        if seen.reason == "oom":
+            return "ClientError: Please use an instance type with more memory: the job was killed for using too much."
+        if seen.reason == "lost":
+            return LOST
+        if seen.exit_code:
+            return f"AlgorithmError: See job logs for more information, exit code: {seen.exit_code}"
+        return ""
+
+    def enter(self, record: Record, phase: str, now: datetime) -> Record:
+        """Keeps the start and end of processing."""
+        if phase == "Training":
+            return replace(record, observed={**record.observed, "ProcessingStartTime": now})
+        if phase in self.states.terminal:
+            return replace(record, observed={**record.observed, "ProcessingEndTime": now})
+        return record
+
+    def _workload(self, record: Record, bundle: Path) -> Workload:
+        spec = record.spec
+        application = spec["AppSpecification"]
+        image = resolve(application["ImageUri"])
+        command = (*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ()))
+        command = command or (image.process() if image else None) or ()
+        if image is None or not command:
+            raise StagingError(f"ClientError: The image {application['ImageUri']} has no command of its own to run.")
+        vcpus, memory = size(spec["ProcessingResources"]["ClusterConfig"]["InstanceType"])
+        isolated = bool(spec.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
+        return Workload(
+            id=self.workload_id(record),
+            bundle=bundle,
+            command=command,
+            env={
+                **base_environment(),
+                **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
+                **image.environment,
+                "PROCESSING_JOB_NAME": record.name,
+                "PROCESSING_JOB_ARN": record.arn,
+                **spec.get("Environment", {}),
+            },
+            cpus=vcpus,
+            memory_bytes=memory,
+            timeout_s=spec["StoppingCondition"]["MaxRuntimeInSeconds"],
+            network=not isolated,
+            warm=self._platform.settings.warm_workers,
+        )
+
+
+def _write_config(ml: Path, record: Record) -> None:
+    config = ml / "config"
+    config.mkdir(parents=True, exist_ok=True)
+    spec = record.spec
+    cluster = spec["ProcessingResources"]["ClusterConfig"]
+    (config / "resourceconfig.json").write_text(json.dumps(resource_config(cluster["InstanceType"])))
+    job = {
+        "ProcessingJobArn": record.arn,
+        "ProcessingJobName": record.name,
+        "AppSpecification": {"ContainerEntrypoint": None, "ContainerArguments": None, **spec["AppSpecification"]},
+        "Environment": spec.get("Environment"),
+        "ProcessingInputs": spec.get("ProcessingInputs", []),
+        "ProcessingOutputConfig": {"Outputs": [], "KmsKeyId": None, **spec.get("ProcessingOutputConfig", {})},
+        "ProcessingResources": spec["ProcessingResources"],
+        "RoleArn": spec["RoleArn"],
+        "StoppingCondition": spec["StoppingCondition"],
+    }
+    (config / "processingjobconfig.json").write_text(json.dumps(job))
+
+
+def _parts(entries: Any, member: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    return [(entry, entry[member]) for entry in entries]
+
+
+def _outputs(record: Record) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    return _parts(record.spec.get("ProcessingOutputConfig", {}).get("Outputs", ()), "S3Output")
+
+
+def _local(ml: Path, s3: dict[str, Any]) -> Path:
+    path: str = s3.get("LocalPath", "/opt/ml/processing")
+    return ml / path.removeprefix("/opt/ml/")
+
+
+def _message(path: Path) -> str:
+    try:
+        return path.read_bytes()[:MESSAGE_BYTES].decode("utf-8", "ignore").strip()
+    except FileNotFoundError:
+        return ""

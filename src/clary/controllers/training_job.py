@@ -1,0 +1,148 @@
+"""Training jobs, from the request to the model in S3."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from clary.agent.workload import Archive, Workload
+from clary.algorithms.catalogue import resolve
+from clary.controllers import states
+from clary.controllers.contract import base_environment, failure_text, size, write_training_config
+from clary.controllers.identity import SECRET, environment
+from clary.controllers.job import JobController, seconds_between
+from clary.controllers.joblog import final, keep, measure
+from clary.controllers.staging import Source, Stager, StagingError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from clary.compute.base import Observation
+    from clary.store.records import Record
+
+MESSAGES = {
+    "Starting": "Starting the training job",
+    "Pending": "Waiting for room on this machine",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "Stopping": "Stopping the training job",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+}
+
+
+class TrainingJobController(JobController):
+    """Runs training jobs."""
+
+    kind = "training-job"
+    states = states.TRAINING_JOB
+    log_group = "/aws/sagemaker/TrainingJobs"
+
+    def prepare(self, record: Record, bundle: Path, stager: Stager) -> Workload:
+        """Lays out /opt/ml and tells the command of the image."""
+        spec = record.spec
+        ml = bundle / "ml"
+        for folder in ("model", "output/data", "code", "checkpoints"):
+            (ml / folder).mkdir(parents=True, exist_ok=True)
+        write_training_config(ml, spec)
+        for channel in spec.get("InputDataConfig", ()):
+            stager.download(_source(channel), ml / "input" / "data" / channel["ChannelName"])
+        checkpoints = spec.get("CheckpointConfig")
+        if checkpoints and stager.has_any(checkpoints["S3Uri"]):
+            stager.download(Source(checkpoints["S3Uri"].rstrip("/") + "/"), ml / "checkpoints")
+        return self._workload(record, bundle)
+
+    def bring_out(self, record: Record, bundle: Path, stager: Stager, seen: Observation) -> Record:
+        """Uploads the model (not of a failed job), the other output and the checkpoints."""
+        prefix = f"{record.spec['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{record.name}/output"
+        failed = seen.exit_code != 0 and record.status != "Stopping" and seen.reason != "timeout"
+        if (bundle / "output.tar.gz").exists():
+            stager.upload(bundle / "output.tar.gz", f"{prefix}/output.tar.gz")
+        checkpoints = record.spec.get("CheckpointConfig")
+        if checkpoints:
+            stager.upload_folder(bundle / "ml" / "checkpoints", checkpoints["S3Uri"])
+        if failed:
+            return record
+        uri = f"{prefix}/model.tar.gz"
+        if record.spec["OutputDataConfig"].get("CompressionType") == "NONE":
+            uri = f"{prefix}/model/"
+            stager.upload_folder(bundle / "ml" / "model", uri)
+        else:
+            stager.upload(bundle / "model.tar.gz", uri)
+        return replace(record, observed={**record.observed, "ModelArtifacts": {"S3ModelArtifacts": uri}})
+
+    def failure(self, record: Record, bundle: Path, seen: Observation) -> str:
+        """AlgorithmError with what the container wrote into /opt/ml/output/failure."""
+        return failure_text(bundle / "ml" / "output" / "failure", seen, record.spec["ResourceConfig"]["InstanceType"])
+
+    def enter(self, record: Record, phase: str, now: datetime) -> Record:
+        """Adds a secondary status, and the times once the job has ended."""
+        observed = dict(record.observed)
+        if observed.get("SecondaryStatus") != phase:
+            observed["SecondaryStatus"] = phase
+            observed["SecondaryStatusTransitions"] = _next(observed["SecondaryStatusTransitions"], phase, now)
+        if phase == "Training":
+            observed["TrainingStartTime"] = now
+        elif phase in self.states.terminal and "TrainingStartTime" in observed:
+            observed["TrainingEndTime"] = now
+            duration = seconds_between(observed["TrainingStartTime"], observed.get("EndedAt", now))
+            observed["TrainingTimeInSeconds"] = observed["BillableTimeInSeconds"] = duration
+        return replace(record, observed=observed)
+
+    def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:
+        """Finds the metrics of the job in its new log lines."""
+        found = measure(record.spec["AlgorithmSpecification"].get("MetricDefinitions", ()), events)
+        keep(self._platform, f"{record.account}/{record.region}", record.name, found)
+        metrics = final(record.observed.get("FinalMetricDataList", ()), found)
+        return replace(record, observed={**record.observed, "FinalMetricDataList": metrics}) if metrics else record
+
+    def _workload(self, record: Record, bundle: Path) -> Workload:
+        spec = record.spec
+        algorithm = spec["AlgorithmSpecification"]
+        image = resolve(algorithm["TrainingImage"])
+        if image is None:
+            raise StagingError(f"ClientError: Clary cannot run the image {algorithm['TrainingImage']}.")
+        entrypoint = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
+        vcpus, memory = size(spec["ResourceConfig"]["InstanceType"])
+        isolated = bool(spec.get("EnableNetworkIsolation"))
+        command = entrypoint or image.train(spec.get("HyperParameters", {}), spec.get("Environment", {}))
+        if not command:
+            raise StagingError(f"ClientError: The image {image.uri} is not for training.")
+        return Workload(
+            id=self.workload_id(record),
+            bundle=bundle,
+            command=command,
+            env={
+                **base_environment(),
+                **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
+                **image.environment,
+                "TRAINING_JOB_NAME": record.name,
+                "TRAINING_JOB_ARN": record.arn,
+                **spec.get("Environment", {}),
+            },
+            cpus=vcpus,
+            memory_bytes=memory,
+            timeout_s=spec["StoppingCondition"].get("MaxRuntimeInSeconds", 86400),
+            network=not isolated,
+            archives=(
+                Archive("ml/model", bundle / "model.tar.gz", keep_empty=True),
+                Archive("ml/output/data", bundle / "output.tar.gz"),
+            ),
+            warm=self._platform.settings.warm_workers,
+        )
+
+
+def _source(channel: dict[str, Any]) -> Source:
+    s3 = channel["DataSource"]["S3DataSource"]
+    if s3["S3DataType"] == "AugmentedManifestFile":
+        raise StagingError("ClientError: AugmentedManifestFile is not supported by Clary yet.")
+    return Source(s3["S3Uri"], s3["S3DataType"], gunzip=channel.get("CompressionType") == "Gzip")
+
+
+def _next(transitions: list[dict[str, Any]], status: str, now: datetime) -> list[dict[str, Any]]:
+    closed = [*transitions[:-1], {**transitions[-1], "EndTime": now}]
+    return [*closed, {"Status": status, "StartTime": now, "StatusMessage": MESSAGES[status]}]

@@ -1,0 +1,12 @@
+"""SageMaker: the control plane."""
+
+from clary.services.service import Service
+
+from .access import access
+from .endpoints import EndpointConfigs, Endpoints
+from .models import Models
+from .processing import Processing
+from .tags import Tags
+from .training import Training
+
+SERVICE = Service("sagemaker", Training, Processing, Models, EndpointConfigs, Endpoints, Tags, access=access)
