@@ -138,11 +138,10 @@ def test_a_dead_interpreter_refuses_once_and_is_replaced(tmp_path: Path) -> None
     warm.close()
 
 
-def test_an_interpreter_that_cannot_import_is_never_forked(tmp_path: Path) -> None:
-    warm = WarmInterpreter(tmp_path / "log", modules=("multiprocessing.pool", "no_such_module"))
+def test_a_missing_library_is_no_obstacle(tmp_path: Path) -> None:
+    warm = WarmInterpreter(tmp_path / "log", modules=("json", "no_such_module"))
     warm.start()
-    assert not warm.wait_ready(20)
-    assert not warm.fork(tmp_path)
+    assert warm.wait_ready(20)
     warm.close()
 
 

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ FORKED = b"forked"
 def serve(channel: socket.socket, modules: Sequence[str]) -> None:
     """Fork an agent for every bundle named on `channel` until its other end is closed."""
     for name in modules:
-        importlib.import_module(name)
+        # A platform may be installed without some of them; scripts that need those fail by themselves.
+        with suppress(ImportError):
+            importlib.import_module(name)
     if _threads() > 1:
         return
     warm = WarmInterpreter()

@@ -10,7 +10,7 @@ from clary.agent.workload import ML_ROOT, Archive, Bind, Isolation, Workload
 
 if TYPE_CHECKING:
     from datetime import datetime
-from pathlib import Path
+    from pathlib import Path
 
 __all__ = ["ML_ROOT", "Archive", "Backend", "Bind", "Handle", "Isolation", "Observation", "Phase", "Reason", "Workload"]
 

@@ -28,6 +28,7 @@ class WarmInterpreter:
         self._modules = modules
         self._lock = threading.Lock()
         self._ready = False
+        self._refused = False
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
@@ -47,52 +48,47 @@ class WarmInterpreter:
         with self._lock:
             if self._channel is None:
                 self._launch()
-                return False
-            try:
-                return self._ask(self._channel, folder)
-            except OSError:
-                self._discard()
-                return False
+            return self._is_ready() and self._ask(folder)
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the libraries are imported."""
+        channel = self._channel
+        if channel is not None and not self._ready:
+            # Without the lock, so that workloads start cold meanwhile.
+            select.select([channel], [], [], timeout_s)
         with self._lock:
-            try:
-                if self._channel is not None and not self._ready:
-                    self._ready = self._receive(self._channel, timeout_s) == zygote.READY
-            except OSError:
-                self._discard()
-            return self._ready
+            return self._is_ready()
 
     def close(self) -> None:
         """End the interpreter."""
         with self._lock:
             self._discard()
 
-    def _ask(self, channel: socket.socket, folder: Path) -> bool:
-        if not self._ready:
-            self._ready = self._receive(channel, 0) == zygote.READY
-        if not self._ready:
-            return False
-        channel.send(os.fsencode(folder))
-        if self._receive(channel, _ANSWER_S) == zygote.FORKED:
-            return True
-        raise ConnectionError("the warm interpreter does not answer")
+    def _is_ready(self) -> bool:
+        if self._channel is None or self._ready:
+            return self._ready
+        message = _receive(self._channel, 0)
+        self._ready = message == zygote.READY
+        if message == b"":
+            # It ended before it was ready, and would do so again.
+            self._discard()
+            self._refused = True
+        return self._ready
 
-    def _receive(self, channel: socket.socket, timeout_s: float) -> bytes:
-        """The next message, nothing while there is none yet.
-
-        Raises:
-            ConnectionError: the interpreter has ended.
-        """
-        if not select.select([channel], [], [], timeout_s)[0]:
-            return b""
-        message = channel.recv(64)
-        if not message:
-            raise ConnectionError("the warm interpreter ended")
-        return message
+    def _ask(self, folder: Path) -> bool:
+        assert self._channel is not None
+        try:
+            self._channel.send(os.fsencode(folder))
+            forked = _receive(self._channel, _ANSWER_S) == zygote.FORKED
+        except OSError:
+            forked = False
+        if not forked:
+            self._discard()
+        return forked
 
     def _launch(self) -> None:
+        if self._refused:
+            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         source = str(Path(zygote.__file__).parents[2])
         code = f"import sys; sys.path.append({source!r}); from clary.agent.zygote import main; main()"
@@ -119,6 +115,13 @@ class WarmInterpreter:
             self._process.wait()
             self._process = None
         self._ready = False
+
+
+def _receive(channel: socket.socket, timeout_s: float) -> bytes | None:
+    """The next message, nothing at the end, None while there is neither."""
+    if not select.select([channel], [], [], timeout_s)[0]:
+        return None
+    return channel.recv(64)
 
 
 def _environment() -> dict[str, str]:
