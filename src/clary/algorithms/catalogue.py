@@ -196,9 +196,15 @@ def _quality(channels: str, names: str, kind: Literal["loss", "score"]) -> tuple
     )
 
 
+def _objective(channel: str) -> Metric:
+    # The log names the objective after the loss, such as mse_objective.
+    regex = rf"#quality_metric: host=\S+, (?:epoch=\S+, )?{channel} \S+_objective <loss>=(\S+)"
+    return Metric(f"{channel}:objective_loss", regex, "Minimize")
+
+
 _FIRST_PARTY_METRICS: Mapping[str, tuple[Metric, ...]] = {
     "linear-learner": (
-        *_quality("train validation test", "objective_loss", "loss"),
+        *(_objective(channel) for channel in ("train", "validation", "test")),
         *_quality("validation test", "absolute_loss mse rmse", "loss"),
         *_quality(
             "validation test",

@@ -29,7 +29,7 @@ class Range:
         below = value < self.high if self.below_high else value <= self.high
         return above and below
 
-    def __str__(self) -> str:  # type: ignore[explicit-override]
+    def __str__(self) -> str:
         return f"{'(' if self.above_low else '['}{self.low:g}, {self.high:g}{')' if self.below_high else ']'}"
 
 

@@ -115,7 +115,7 @@ class Log(xgboost.callback.TrainingCallback):
         super().__init__()
         self._done = done
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:  # type: ignore[explicit-override]
+    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
         """Write one line."""
         del model
         scores = [
@@ -135,7 +135,7 @@ class Checkpoint(xgboost.callback.TrainingCallback):
         self._folder = folder
         self._done = done
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:  # type: ignore[explicit-override]
+    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
         """Save the round, then drop the oldest."""
         del evals_log
         number = epoch + self._done
@@ -151,12 +151,12 @@ class StopOnTerm(xgboost.callback.TrainingCallback):
         super().__init__()
         self._told = False
 
-    def before_training(self, model: Any) -> Any:  # type: ignore[explicit-override]
+    def before_training(self, model: Any) -> Any:
         """Listen."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_told", True))
         return model
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:  # type: ignore[explicit-override]
+    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
         """Whether to stop."""
         del model, epoch, evals_log
         return self._told

@@ -46,15 +46,9 @@ def custom_metric(names: Sequence[str], objective: str) -> Callable[[Array, Any]
     def evaluate(predictions: Array, data: Any) -> list[tuple[str, float]]:
         truth = data.get_label()
         labels = predicted_labels(predictions, objective)
-        return [
-            (
-                name,
-                LABEL_METRICS[name](truth, labels)
-                if name in LABEL_METRICS
-                else VALUE_METRICS[name](truth, predictions),
-            )
-            for name in names
-        ]
+        scores = {name: metric(truth, labels) for name, metric in LABEL_METRICS.items() if name in names}
+        scores |= {name: metric(truth, predictions) for name, metric in VALUE_METRICS.items() if name in names}
+        return list(scores.items())
 
     return evaluate
 

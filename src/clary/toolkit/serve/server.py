@@ -81,8 +81,6 @@ async def _run(application: Application, listener: socket.socket) -> None:
 class _Connection(asyncio.Protocol):
     """Parses the requests of one connection and writes the replies in order."""
 
-    # The methods of the two parsers are not marked as overrides, because `typing.override` needs Python 3.12.
-
     def __init__(self, application: Application, connections: set[_Connection]) -> None:
         self._application = application
         self._connections = connections
@@ -95,15 +93,15 @@ class _Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._busy = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[explicit-override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpRequestParser(self)
         self._connections.add(self)
 
-    def connection_lost(self, _reason: Exception | None) -> None:  # type: ignore[explicit-override]
+    def connection_lost(self, _reason: Exception | None) -> None:
         self._connections.discard(self)
 
-    def data_received(self, data: bytes) -> None:  # type: ignore[explicit-override]
+    def data_received(self, data: bytes) -> None:
         self._busy = True
         try:
             self._parser.feed_data(data)
