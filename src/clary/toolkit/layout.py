@@ -60,6 +60,11 @@ class Layout:
         """The data of one input channel."""
         return self.root / "input" / "data" / name
 
+    def local(self, path: str) -> Path:
+        """Where a path of the contract really lies: `/opt/ml/...` is moved along with the root."""
+        below = path.removeprefix("/opt/ml/")
+        return self.root / below if below != path else Path(path)
+
     def write_failure(self, text: str) -> None:
         """Leave the reason of a failure for the platform."""
         self.output.mkdir(parents=True, exist_ok=True)

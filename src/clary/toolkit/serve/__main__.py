@@ -46,9 +46,8 @@ def _code_folder(layout: Layout) -> Path:
     if submitted.startswith("s3://"):
         place(submitted, layout.code, os.environ)
         return layout.code
-    named = submitted.removeprefix("file://").removeprefix("/opt/ml/")
-    candidates = [layout.root / named] if named else []
-    candidates += [layout.model / "code", layout.code]
+    named = [layout.local(submitted.removeprefix("file://"))] if submitted else []
+    candidates = [*named, layout.model / "code", layout.code]
     return next((folder for folder in candidates if folder.is_dir()), layout.model)
 
 

@@ -1,0 +1,1 @@
+"""The `sagemaker-model-monitor-analyzer` container: baselines, and checks of captured data against them."""
