@@ -52,20 +52,21 @@ class Route:
         present = sum(name in fields for name in self.required_fields)
         present += sum(name in headers for name in self.required_headers)
         complete = present == len(self.required_fields) + len(self.required_headers)
-        return len(self.literals), complete, present
+        return (len(self.literals), complete, present) if complete or self.literals else None
 
 
 class S3Routes:
     """Finds the operation of an S3 request; the table is computed from the model."""
 
     def __init__(self, model: ServiceModel) -> None:
-        self._routes: dict[tuple[str, str], list[Route]] = {}
+        self._routes: dict[tuple[str, str, str], list[Route]] = {}
         for name in set(model.operation_names) - _ELSEWHERE:
             operation = model.operation_model(name)
             template, _, _ = operation.http["requestUri"].partition("?")
             if not operation.deprecated and template in _KINDS:
-                place = (operation.http["method"], _KINDS[template])
-                self._routes.setdefault(place, []).append(_route(operation))
+                route = _route(operation)
+                place = (operation.http["method"], _KINDS[template], route.literals[0][0] if route.literals else "")
+                self._routes.setdefault(place, []).append(route)
 
     def operation(self, method: str, address: Address, fields: Fields, headers: Mapping[str, str]) -> str | None:
         """The operation's name; None when S3 knows no such method for this kind of address."""
@@ -73,12 +74,13 @@ class S3Routes:
             return OPTIONS_OBJECT
         if method == "POST" and address.kind == "bucket" and _is_form(headers):
             return POST_OBJECT
-        candidates = self._routes.get((method, address.kind), ())
-        ranked = ((route.rank(fields, headers), route.operation) for route in candidates)
-        found = max(((rank, name) for rank, name in ranked if rank is not None), default=None)
-        if found is None or (method == "POST" and found[0][2] == 0 and found[0][0] == 0):
-            return None
-        return found[1]
+        best: tuple[tuple[int, bool, int], str] | None = None
+        for first_literal in ("", *fields):
+            for route in self._routes.get((method, address.kind, first_literal), ()):
+                rank = route.rank(fields, headers)
+                if rank is not None and (best is None or rank > best[0]):
+                    best = rank, route.operation
+        return best[1] if best is not None else None
 
 
 def address(path: str, host: str, domain: str) -> Address:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from math import floor
 from typing import Any
 
 Timestamp = datetime | float | str
@@ -12,6 +14,9 @@ Timestamp = datetime | float | str
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Looked up rather than formatted: lists write thousands of times.
+_TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
+_THREE_DIGITS = tuple(f"{number:03}" for number in range(1000))
 
 
 def parse(value: Any) -> datetime:
@@ -38,27 +43,25 @@ def from_epoch(seconds: float) -> datetime:
 def to_datetime(value: Timestamp) -> datetime:
     """The time that a handler's answer means."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC)
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
     return parse(value)
 
 
 def epoch(value: Timestamp) -> float:
     """Epoch seconds to the millisecond, as JSON services write them."""
-    if isinstance(value, datetime):
-        return round(value.timestamp(), 3)
-    if isinstance(value, str):
-        return round(parse(value).timestamp(), 3)
-    return value
+    return value if isinstance(value, int) else round(_seconds(value), 3)
 
 
 def iso_seconds(value: Timestamp) -> str:
     """`2024-05-01T10:00:00Z`, as query services write it."""
-    return to_datetime(value).isoformat(timespec="seconds")[:-6] + "Z"
+    minute, second = divmod(floor(_seconds(value)), 60)
+    return f"{_minute_text(minute)}{_TWO_DIGITS[second]}Z"
 
 
 def iso_milliseconds(value: Timestamp) -> str:
     """`2024-05-01T10:00:00.000Z`, as S3 and EC2 write it."""
-    return to_datetime(value).isoformat(timespec="milliseconds")[:-6] + "Z"
+    second, millisecond = divmod(floor(_seconds(value) * 1000 + 0.5), 1000)
+    return f"{_minute_text(second // 60)}{_TWO_DIGITS[second % 60]}.{_THREE_DIGITS[millisecond]}Z"
 
 
 def http_date(value: Timestamp) -> str:
@@ -66,6 +69,18 @@ def http_date(value: Timestamp) -> str:
     at = to_datetime(value)
     day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
     return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
+
+
+def _seconds(value: Timestamp) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return _from_text(value).timestamp() if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=4096)
+def _minute_text(minute: int) -> str:
+    # What is listed together was mostly made together, and shares its minutes.
+    return from_epoch(minute * 60).isoformat()[:17]
 
 
 def _from_text(text: str) -> datetime:
