@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from clary import first_run
 from clary.asgi import Application
 from clary.auth.authorize import Authorizer
 from clary.auth.credentials import Credentials
@@ -39,8 +39,11 @@ from clary.store.metrics import Metrics
 from clary.store.objects import Objects
 from clary.store.records import Records
 from clary.store.spool import Spool
+from clary.tls import Authority, TlsTunnel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clary.asgi import Receive, Scope, Send
     from clary.clock import Clock
     from clary.compute.base import Backend
@@ -100,10 +103,12 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
 class Server:
     """A running platform: HTTP on the event loop, controllers in threads, workloads in processes of their own."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, on_ready: Callable[[], None] = lambda: None
+    ) -> None:
         self.settings = settings
         self._clock = clock or SystemClock()
-        self.ready = threading.Event()
+        self._on_ready = on_ready
         self._http: uvicorn.Server | None = None
 
     def run(self) -> None:
@@ -129,6 +134,7 @@ class Server:
         pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
         platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
         platform.credentials.bootstrap()
+        first_run.prepare(platform)
         backend = ProcessBackend(
             self.settings.home / "run", probe(isolation=self.settings.isolation), warm=self.settings.warm_workers
         )
@@ -136,10 +142,16 @@ class Server:
         loop = Loop(platform.records, self._clock, controllers(platform, backend))
         config.app = Application(parts.gateway, _no_web_socket)
         loop.start()
-        self.ready.set()
+        tunnel = TlsTunnel(self.settings, Authority(self.settings.home / "tls"))
         try:
-            await self._http.serve()
+            await tunnel.start()
+            listening = asyncio.create_task(self._http.serve())
+            while not (self._http.started or listening.done()):
+                await asyncio.sleep(0.005)
+            self._on_ready()
+            await listening
         finally:
+            tunnel.stop()
             await asyncio.to_thread(loop.stop)
             backend.close()
             pool.shutdown()

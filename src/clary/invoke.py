@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from clary.errors import NotSupported
 from clary.services.service import Check, Document, Handler, Reply, Service, method_name, runs_in_thread
@@ -58,7 +58,7 @@ class Invoker:
         else:
             result = handler(ctx, request)
             if inspect.isawaitable(result):
-                result = await cast("Awaitable[Any]", result)
+                result = await result
         return result if isinstance(result, Reply) else Reply(result or {})
 
     def call(self, ctx: Context, request: Document) -> Document:

@@ -36,6 +36,11 @@ class Settings:
     """Most jobs at the same time; 0 means twice the processors."""
 
     @property
+    def tunnel_port(self) -> int:
+        """The port of the TLS proxy."""
+        return self.proxy_port or self.port + 1
+
+    @property
     def endpoint(self) -> str:
         """The address under which workloads on this machine reach the platform."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104  # compared, not bound

@@ -6,13 +6,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from clary.agent.workload import ML_ROOT, Archive, Bind, Isolation, Workload
+from clary.agent.workload import ML_ROOT, Archive, Bind, Forward, Isolation, Workload
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["ML_ROOT", "Archive", "Backend", "Bind", "Handle", "Isolation", "Observation", "Phase", "Reason", "Workload"]
+__all__ = [
+    "ML_ROOT",
+    "Archive",
+    "Backend",
+    "Bind",
+    "Forward",
+    "Handle",
+    "Isolation",
+    "Observation",
+    "Phase",
+    "Reason",
+    "Workload",
+]
 
 Handle = Mapping[str, Any]
 """JSON values from which a backend finds a workload again, also after a restart of the platform."""
