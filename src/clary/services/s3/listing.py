@@ -1,0 +1,171 @@
+"""List the keys and versions of a bucket."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from clary.services.s3.bucket import bucket_of, canonical_id
+from clary.services.s3.errors import InvalidArgument
+from clary.store.objects import Page, PageQuery
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.services.service import Document
+
+MAX_KEYS = 1000
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-/*]*")
+
+Encode = Callable[[str], str]
+
+
+class Listing:
+    """Pages of keys, in both forms, and of versions."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def list_objects_v2(self, _: Context, request: Document) -> Document:
+        """A page of keys; goes on from a token."""
+        bucket = bucket_of(self._platform, request)
+        limit, encode = _limit(request), _encoder(request)
+        token, start_after = request.get("ContinuationToken"), request.get("StartAfter") or ""
+        page = self._keys(request, _position(token) if token is not None else start_after, limit)
+        owner = {"ID": canonical_id(bucket.account)} if request.get("FetchOwner") else None
+        members = _contents(page, encode, owner)
+        members.update(Name=bucket.name, MaxKeys=limit, KeyCount=len(page.rows) + len(page.common_prefixes))
+        members.update(_echo(request, encode, "Prefix", "Delimiter", "StartAfter"))
+        members["Prefix"] = encode(request.get("Prefix") or "")
+        if token is not None:
+            members["ContinuationToken"] = token
+        if page.last:
+            members["NextContinuationToken"] = _token(page.last)
+        return members
+
+    def list_objects(self, _: Context, request: Document) -> Document:
+        """A page of keys; goes on from a key."""
+        bucket = bucket_of(self._platform, request)
+        limit, encode = _limit(request), _encoder(request)
+        page = self._keys(request, request.get("Marker") or "", limit)
+        members = _contents(page, encode, {"ID": canonical_id(bucket.account)})
+        members.update(Name=bucket.name, MaxKeys=limit, **_echo(request, encode, "Delimiter"))
+        members["Prefix"] = encode(request.get("Prefix") or "")
+        members["Marker"] = encode(request.get("Marker") or "")
+        if page.last and request.get("Delimiter"):
+            members["NextMarker"] = encode(page.last)
+        return members
+
+    def list_object_versions(self, _: Context, request: Document) -> Document:
+        """A page of versions and delete markers."""
+        bucket = bucket_of(self._platform, request)
+        limit, encode = _limit(request), _encoder(request)
+        key_marker, version_marker = request.get("KeyMarker") or "", request.get("VersionIdMarker") or ""
+        if version_marker and not key_marker:
+            raise InvalidArgument(
+                "A version-id marker cannot be specified without a key marker.", "version-id-marker", version_marker
+            )
+        query = _query(request, key_marker, limit, version_marker)
+        page = self._platform.objects.list_versions(query) if limit else _NOTHING
+        members = _versions(page, encode, {"ID": canonical_id(bucket.account)})
+        members.update(Name=bucket.name, MaxKeys=limit, **_echo(request, encode, "Delimiter"))
+        members.update(Prefix=encode(request.get("Prefix") or ""), KeyMarker=encode(key_marker))
+        members["VersionIdMarker"] = version_marker
+        if page.last:
+            members["NextKeyMarker"] = encode(page.last)
+            if page.last_version:
+                members["NextVersionIdMarker"] = page.last_version
+        return members
+
+    def _keys(self, request: Document, after: str, limit: int) -> Page:
+        return self._platform.objects.list_keys(_query(request, after, limit)) if limit else _NOTHING
+
+
+def _query(request: Document, after: str, limit: int, after_version: str = "") -> PageQuery:
+    return PageQuery(
+        request["Bucket"], request.get("Prefix") or "", request.get("Delimiter") or "", after, after_version, limit
+    )
+
+
+def _limit(request: Document) -> int:
+    limit = request.get("MaxKeys")
+    if limit is None:
+        return MAX_KEYS
+    if limit < 0:
+        raise InvalidArgument("Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", limit)
+    return min(int(limit), MAX_KEYS)
+
+
+def _encoder(request: Document) -> Encode:
+    """How keys are written: as they are, or so that XML can carry whatever they hold."""
+    encoding = request.get("EncodingType")
+    if not encoding:
+        return str
+    if encoding != "url":
+        raise InvalidArgument("Invalid Encoding Method specified in Request", "encoding-type", encoding)
+    return _url
+
+
+def _url(key: str) -> str:
+    return key if _PLAIN.fullmatch(key) else quote(key, safe="/*")
+
+
+def _echo(request: Document, encode: Encode, *names: str) -> Document:
+    """What the request said, told again."""
+    told = {name: encode(request[name]) for name in names if request.get(name)}
+    return {**told, **({"EncodingType": "url"} if request.get("EncodingType") else {})}
+
+
+def _contents(page: Page, encode: Encode, owner: Document | None) -> Document:
+    contents = []
+    for key, size, etag, modified, checksum in page.rows:
+        item = {"Key": encode(key), "LastModified": modified, "ETag": etag}
+        if checksum:
+            algorithm, kind, _ = checksum.split(" ")
+            item["ChecksumAlgorithm"] = [algorithm]
+            item["ChecksumType"] = kind
+        item["Size"] = size
+        if owner is not None:
+            item["Owner"] = owner
+        item["StorageClass"] = "STANDARD"
+        contents.append(item)
+    return {"IsTruncated": bool(page.last), "Contents": contents, "CommonPrefixes": _prefixes(page, encode)}
+
+
+def _versions(page: Page, encode: Encode, owner: Document) -> Document:
+    versions, markers = [], []
+    for key, size, etag, modified, checksum, _, past, deleted, version_id in page.rows:
+        item = {"Key": encode(key), "VersionId": version_id, "IsLatest": not past, "LastModified": modified}
+        item["Owner"] = owner
+        if deleted:
+            markers.append(item)
+            continue
+        if checksum:
+            algorithm, kind, _ = checksum.split(" ")
+            item.update(ChecksumAlgorithm=[algorithm], ChecksumType=kind)
+        item.update(ETag=etag, Size=size, StorageClass="STANDARD")
+        versions.append(item)
+    members: Document = {"IsTruncated": bool(page.last), "Versions": versions, "DeleteMarkers": markers}
+    return {**members, "CommonPrefixes": _prefixes(page, encode)}
+
+
+def _prefixes(page: Page, encode: Encode) -> list[Document]:
+    return [{"Prefix": encode(prefix)} for prefix in page.common_prefixes]
+
+
+def _token(position: str) -> str:
+    return urlsafe_b64encode(position.encode()).decode()
+
+
+def _position(token: str) -> str:
+    try:
+        return urlsafe_b64decode(token).decode()
+    except ValueError:
+        raise InvalidArgument("The continuation token provided is incorrect", "continuation-token") from None
+
+
+_NOTHING = Page([], [], "")

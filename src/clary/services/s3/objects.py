@@ -1,0 +1,177 @@
+"""Objects: put, get, head, delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clary.context import PrincipalKind
+from clary.errors import ServiceError
+from clary.http import Reply
+from clary.services.s3 import integrity
+from clary.services.s3.access import object_check
+from clary.services.s3.bucket import bucket_of, versioning_of
+from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
+from clary.services.s3.errors import InvalidRequest, MalformedXML
+from clary.services.s3.meta import DEFAULT_CONTENT_TYPE, meta_of, refuse_unsupported
+from clary.services.s3.reading import extent, readable
+from clary.store.objects import NewObject
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.services.service import Document
+    from clary.store.objects import Version
+    from clary.store.records import Record
+
+MAX_DELETE_KEYS = 1000
+
+_OVERRIDES = {
+    "ResponseCacheControl": "CacheControl",
+    "ResponseContentDisposition": "ContentDisposition",
+    "ResponseContentEncoding": "ContentEncoding",
+    "ResponseContentLanguage": "ContentLanguage",
+    "ResponseContentType": "ContentType",
+    "ResponseExpires": "Expires",
+}
+
+
+class Objects:
+    """Single objects."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._objects = platform.objects
+
+    async def put_object(self, ctx: Context, request: Document) -> Document:
+        """Stores an object, visible as a whole once it is complete."""
+        bucket = bucket_of(self._platform, request)
+        meta = meta_of(request, bucket)
+        claims = integrity.claims(request)
+        condition = write_condition(request)
+        body = request["Body"]
+        async with self._objects.received(body, (claims.algorithm,)) as content:
+            checksum = claims.verify(content, getattr(body, "trailers", {}))
+            # The bucket may have been deleted, or its versioning changed, while the body arrived.
+            bucket = bucket_of(self._platform, request)
+            etag = f'"{content.md5}"'
+            new = NewObject(bucket.name, request["Key"], content.size, etag, int(ctx.now.timestamp()), checksum, meta)
+            version = self._objects.index.put(new, content, versioning_of(bucket), condition)
+        return {"ETag": etag, **integrity.told(checksum), **encryption(meta.headers), **version_member(bucket, version)}
+
+    def get_object(self, ctx: Context, request: Document) -> Reply:
+        """Answers an object or a part of it."""
+        return self._read(ctx, request, content=True)
+
+    def head_object(self, ctx: Context, request: Document) -> Reply:
+        """Answers what GetObject would, without the bytes."""
+        return self._read(ctx, request, content=False)
+
+    def delete_object(self, ctx: Context, request: Document) -> Document:
+        """Removes an object, or puts a delete marker in its place."""
+        bucket = bucket_of(self._platform, request)
+        removed = self._delete(ctx, bucket, request)
+        members = {"VersionId": removed.get("DeleteMarkerVersionId", removed.get("VersionId"))}
+        return {**members, **({"DeleteMarker": True} if removed.get("DeleteMarker") else {})}
+
+    def delete_objects(self, ctx: Context, request: Document) -> Document:
+        """Removes up to a thousand objects, each for itself."""
+        bucket = bucket_of(self._platform, request)
+        wanted = request.get("Delete", {}).get("Objects") or []
+        if not 0 < len(wanted) <= MAX_DELETE_KEYS:
+            raise MalformedXML
+        deleted: list[Document] = []
+        errors: list[Document] = []
+        for each in wanted:
+            try:
+                deleted.append(self._delete_allowed(ctx, bucket, each))
+            except ServiceError as error:
+                named = {name: each[name] for name in ("Key", "VersionId") if name in each}
+                errors.append({**named, "Code": error.code, "Message": error.message})
+        return {"Errors": errors} if request["Delete"].get("Quiet") else {"Deleted": deleted, "Errors": errors}
+
+    def _delete_allowed(self, ctx: Context, bucket: Record, wanted: Document) -> Document:
+        action = "s3:DeleteObjectVersion" if wanted.get("VersionId") else "s3:DeleteObject"
+        self._platform.authorizer.authorize(ctx, [object_check(action, bucket, wanted["Key"], ctx)])
+        return self._delete(ctx, bucket, wanted)
+
+    def _delete(self, ctx: Context, bucket: Record, wanted: Document) -> Document:
+        """Removes one object; tells it as DeleteObjects does."""
+        key, version_id = wanted["Key"], wanted.get("VersionId")
+        if version_id:
+            version = self._objects.index.remove_version(bucket.name, key, version_id)
+            told = {"Key": key, "VersionId": version_id}
+            if version is not None and version.deleted:
+                told.update(DeleteMarker=True, DeleteMarkerVersionId=version_id)
+            return told
+        condition = delete_condition(wanted)
+        marker = self._objects.index.remove(
+            bucket.name, key, versioning_of(bucket), int(ctx.now.timestamp()), condition
+        )
+        if marker is None:
+            return {"Key": key}
+        return {"Key": key, "DeleteMarker": True, "DeleteMarkerVersionId": marker.version_id}
+
+    def _read(self, ctx: Context, request: Document, *, content: bool) -> Reply:
+        refuse_unsupported(request)
+        bucket = bucket_of(self._platform, request)
+        version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"), content=content)
+        members = {**described(version), **version_member(bucket, version)}
+        if refuse_unmet(request, version):
+            return Reply({name: members[name] for name in _NOT_MODIFIED if name in members}, 304)
+        part = extent(self._objects, version, request)
+        members["ContentLength"] = part.end - part.start
+        if part.parts:
+            members["PartsCount"] = part.parts
+        if part.partial:
+            members["ContentRange"] = f"bytes {part.start}-{part.end - 1}/{version.size}"
+        elif request.get("ChecksumMode"):
+            members.update(integrity.told(version.checksum))
+        self._override(ctx, request, members)
+        if content:
+            members["Body"] = self._objects.read(version, part.start, part.end)
+        return Reply(members, 206 if part.partial else 200)
+
+    def _override(self, ctx: Context, request: Document, members: Document) -> None:
+        """Headers of the answer that the caller chose."""
+        for name, member in _OVERRIDES.items():
+            value = request.get(name)
+            if value is None:
+                continue
+            if ctx.principal.kind is PrincipalKind.ANONYMOUS:
+                raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+            members[member] = value
+
+
+def described(version: Version) -> Document:
+    """What the headers of an answer tell of a version."""
+    meta = version.meta
+    members: Document = {
+        "AcceptRanges": "bytes",
+        "ContentType": DEFAULT_CONTENT_TYPE,
+        **meta.headers,
+        **encryption(meta.headers),
+        "ETag": version.etag,
+        "LastModified": version.modified,
+        "ContentLength": version.size,
+        "Metadata": meta.metadata,
+    }
+    if members.get("StorageClass") == "STANDARD":
+        # "Amazon S3 returns this header for all objects except for S3 Standard storage class objects" (GetObject).
+        del members["StorageClass"]
+    if meta.tags:
+        members["TagCount"] = len(meta.tags)
+    return members
+
+
+def encryption(headers: Document) -> Document:
+    """How an object is said to be encrypted: as asked for, or with S3's own keys."""
+    told: Document = {name: headers[name] for name in ("SSEKMSKeyId", "BucketKeyEnabled") if name in headers}
+    return {"ServerSideEncryption": headers.get("ServerSideEncryption", "AES256"), **told}
+
+
+def version_member(bucket: Record, version: Version) -> Document:
+    """The version id, which buckets tell once versioning was turned on."""
+    return {"VersionId": version.version_id} if versioning_of(bucket) else {}
+
+
+_NOT_MODIFIED = ("ETag", "LastModified", "CacheControl", "Expires", "VersionId")
