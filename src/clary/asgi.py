@@ -71,11 +71,12 @@ def _request(scope: Scope, receive: Receive) -> Request:
 
 async def _send(response: Response, method: str, send: Send) -> None:
     body = response.body
+    fields = {name.lower(): value for name, value in response.headers.items()}
     if isinstance(body, bytes):
-        response.headers.setdefault("content-length", str(len(body)))
+        fields.setdefault("content-length", str(len(body)))
     elif isinstance(body, FileSlice):
-        response.headers.setdefault("content-length", str(body.length))
-    headers = [(name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in response.headers.items()]
+        fields.setdefault("content-length", str(body.length))
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if method != "HEAD" and not isinstance(body, bytes):
         async for chunk in _chunks(body):
