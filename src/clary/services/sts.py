@@ -130,10 +130,11 @@ def _assume_role_keys(request: Document) -> dict[str, str | Sequence[str]]:
     for member in ("ExternalId", "SourceIdentity"):
         if request.get(member):
             keys[f"sts:{member}"] = request[member]
-    for tag in request.get("Tags") or ():
-        keys[f"aws:RequestTag/{tag['Key']}"] = tag["Value"]
-    if request.get("Tags"):
-        keys["aws:TagKeys"] = [tag["Key"] for tag in request["Tags"]]
+    # Permissions are checked before the form is, so a part of a tag may be missing.
+    tags = {tag.get("Key", ""): tag.get("Value", "") for tag in request.get("Tags") or ()}
+    keys.update({f"aws:RequestTag/{key}": value for key, value in tags.items()})
+    if tags:
+        keys["aws:TagKeys"] = list(tags)
     if request.get("TransitiveTagKeys"):
         keys["sts:TransitiveTagKeys"] = list(request["TransitiveTagKeys"])
     return keys

@@ -13,6 +13,7 @@ from clary import arn
 from clary.auth import entities
 from clary.auth.check import Check
 from clary.context import PrincipalKind
+from clary.services.iam.directory import tags_of
 
 if TYPE_CHECKING:
     from clary.context import Context
@@ -39,7 +40,7 @@ def access(platform: Platform, ctx: Context, request: Document) -> list[Check]:
     resource, record = _resource(platform, ctx, request)
     checks = [Check(f"iam:{ctx.operation}", resource, {**_request_keys(request), **_resource_keys(record)})]
     if ctx.operation == "AddRoleToInstanceProfile":
-        role, _ = _entity(platform, ctx, entities.ROLE, request["RoleName"], request)
+        role, _ = _entity(platform, ctx, entities.ROLE, str(request.get("RoleName", "")), request)
         checks.append(Check("iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"}))
     return checks
 
@@ -67,9 +68,10 @@ def _entity(platform: Platform, ctx: Context, kind: str, name: str, request: Doc
 
 
 def _request_keys(request: Document) -> Keys:
-    keys: Keys = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in request.get("Tags") or ()}
-    if request.get("Tags"):
-        keys["aws:TagKeys"] = [tag["Key"] for tag in request["Tags"]]
+    tags = tags_of(request.get("Tags") or [])
+    keys: Keys = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+    if tags:
+        keys["aws:TagKeys"] = list(tags)
     elif request.get("TagKeys"):
         keys["aws:TagKeys"] = list(request["TagKeys"])
     if "PolicyArn" in request:

@@ -140,8 +140,8 @@ class Directory:
 
 
 def tags_of(tags: list[Mapping[str, str]]) -> dict[str, str]:
-    """Tags as records keep them."""
-    return {tag["Key"]: tag["Value"] for tag in tags}
+    """Tags as records keep them; permissions are checked before the form is, so a part may be missing."""
+    return {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+from clary.app import build
+from clary.clock import SystemClock
+from clary.http import BytesBody, Request
+from clary.settings import Settings
+
+ENDPOINT = "http://127.0.0.1:4100"
+
+
+class MovedClock(SystemClock):
+    """The clock of this machine, moved by a test; botocore signs by the real one."""
+
+    def __init__(self) -> None:
+        self.shift = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self.shift
+
+
+class Cloud:
+    """A platform in this process; its clients are botocore's, which hand their requests over without a socket."""
+
+    def __init__(self, home: Path, session: botocore.session.Session) -> None:
+        self.clock = MovedClock()
+        self.parts = build(Settings(home=home, account="123456789012", durability="process"), self.clock)
+        self._runner = asyncio.Runner()
+        self._pool = ThreadPoolExecutor(2)
+        self._session = session
+        self.parts.platform.invoke.attach(self.parts.platform, self._runner.get_loop(), self._pool)
+        root = self.parts.platform.credentials.bootstrap()
+        assert root is not None
+        self.root = {"aws_access_key_id": root["AccessKeyId"], "aws_secret_access_key": root["SecretAccessKey"]}
+
+    def client(self, service: str, credentials: dict[str, Any] | None = None) -> Any:
+        """A client for root, or for the holder of `credentials` as IAM or STS returned them."""
+        keys = self.root
+        if credentials is not None:
+            keys = {
+                "aws_access_key_id": credentials["AccessKeyId"],
+                "aws_secret_access_key": credentials["SecretAccessKey"],
+                "aws_session_token": credentials.get("SessionToken"),
+            }
+        client = self._session.create_client(service, "eu-west-1", endpoint_url=ENDPOINT, **keys)
+        client.meta.events.register("before-send", self._send)
+        return client
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        self._runner.close()
+        self.parts.database.close()
+
+    def _send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        parts = urlsplit(request.url)
+        headers = {
+            name.lower(): str(value, "latin-1") if isinstance(value, bytes) else value
+            for name, value in request.headers.items()
+        }
+        body = request.body or b""
+        http = Request(
+            request.method,
+            parts.path or "/",
+            parts.query,
+            {**headers, "host": parts.netloc},
+            BytesBody(body.encode() if isinstance(body, str) else body),
+        )
+        response = self._runner.run(self.parts.gateway.handle(http))
+        assert isinstance(response.body, bytes)
+        return AWSResponse(request.url, response.status, response.headers, _Raw(response.body))
+
+
+class _Raw(io.BytesIO):
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.read()
+
+
+@pytest.fixture(scope="session")
+def botocore_session() -> botocore.session.Session:
+    return botocore.session.Session()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, botocore_session: botocore.session.Session) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path, botocore_session)
+    yield cloud
+    cloud.close()
