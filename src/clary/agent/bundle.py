@@ -7,10 +7,11 @@ import json
 import os
 import struct
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 TASK = "workload.json"
@@ -18,6 +19,7 @@ STATUS = "status.json"
 EXIT = "exit.json"
 STOP = "stop.json"
 LOCK = "agent.lock"
+CONTROL = "control.sock"
 LOG = "log"
 AGENT_LOG = "agent.log"
 SCRATCH = "scratch"
@@ -34,12 +36,30 @@ def read(path: Path) -> dict[str, Any] | None:
 def write(path: Path, value: Mapping[str, Any], *, sync: bool = False) -> None:
     """Put `value` into `path` at once, so that a reader sees the old or the new state and never a part."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
+    # Environments hold secrets.
+    with open(draft, "wb", opener=_private) as file:  # pathlib takes no opener
         file.write(json.dumps(value, separators=(",", ":")).encode())
         if sync:
             file.flush()
             os.fsync(file.fileno())
     draft.replace(path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextmanager
+def address(path: Path) -> Iterator[str]:
+    """An address of the Unix socket at `path` that fits the 108 bytes of the kernel's structure on Linux."""
+    if sys.platform != "linux":
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def claim(bundle: Path) -> bool:

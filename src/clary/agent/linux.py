@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
 CLONE_NEWNS = 0x00020000
@@ -41,6 +42,8 @@ _AT_RECURSIVE = 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
+_SIOCSIFADDR = 0x8916
+_SIOCSIFNETMASK = 0x891C
 _IFF_UP = 0x1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -49,6 +52,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def unshare(flags: int) -> None:
     """Leave the namespaces that `flags` names for new ones."""
     _call("unshare", flags)
+
+
+def join(process: int, flags: int) -> None:
+    """Enter the namespaces of the process behind the descriptor `process` that `flags` names."""
+    _call("setns", process, flags)
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
@@ -112,6 +120,15 @@ def raise_loopback() -> None:
         fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sh14x", name, flags | _IFF_UP))
 
 
+def add_loopback_address(address: str, index: int) -> None:
+    """Give the loopback device a further address."""
+    name = f"lo:{index}".encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for request, value in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, "255.255.255.255")):
+            place = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(value))
+            fcntl.ioctl(probe, request, struct.pack("16s16s8x", name, place))
+
+
 def _call(name: str, *arguments: Any, about: str = "") -> None:
     if getattr(_libc, name)(*arguments) == -1:
         number = ctypes.get_errno()
@@ -119,5 +136,4 @@ def _call(name: str, *arguments: Any, about: str = "") -> None:
 
 
 def _last_capability() -> int:
-    with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:  # noqa: PTH123  # one line of /proc
-        return int(file.read())
+    return int(Path("/proc/sys/kernel/cap_last_cap").read_text())

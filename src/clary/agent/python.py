@@ -109,7 +109,7 @@ def _execute(script: Script) -> None:
     main.__file__ = script.name
     source = Path(script.name).read_bytes()
     main.__dict__["__cached__"] = None
-    exec(compile(source, script.name, "exec"), main.__dict__)  # noqa: S102
+    exec(compile(source, script.name, "exec"), main.__dict__)  # noqa: S102  # running the user's code is the purpose
 
 
 def _exit_code(leave: SystemExit) -> int:

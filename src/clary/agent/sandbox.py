@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.agent import linux
-from clary.agent.workload import ML_ROOT, Bind
+from clary.agent.workload import ML_ROOT, Bind, Forward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ _SETTINGS = (
     "OpenCL", "os-release", "passwd", "pki", "profile", "profile.d", "protocols", "python3", "python3.11",
     "redhat-release", "services", "shells", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone", "vulkan",
 )  # fmt: skip
+# What installing packages needs besides.
+_PACKAGE_SETTINGS = ("apt", "dpkg", "skel", "pam.d", "security", "default", "deluser.conf", "adduser.conf", "subuid")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _GPUS = ("nvidia*", "dri", "kfd")
 _DEVICE_LINKS = {
@@ -54,10 +57,15 @@ class View:
     cgroups: Mapping[str, Path]
     memory_bytes: int
     network: bool
+    forwards: tuple[Forward, ...] = ()
+    root: Path | None = None
+    """Where the writable system is kept."""
 
 
-def enter(view: View) -> None:
+def enter(view: View, relay: socket.socket | None = None) -> None:
     """Move the calling process, the first of a new process namespace, into `view`.
+
+    `relay` receives a listening socket for each of the view's forwards.
 
     Raises:
         OSError: the machine refuses a step; the process is then of no further use.
@@ -66,9 +74,9 @@ def enter(view: View) -> None:
     linux.unshare(flags if view.network else flags | linux.CLONE_NEWNET)
     socket.sethostname(view.hostname)
     if not view.network:
-        linux.raise_loopback()
+        _network(view.forwards, relay)
     _new_root(view.base)
-    _system()
+    _system(view.root)
     _settings(view)
     for bind in sorted(view.binds, key=lambda bind: Path(bind.target).parts):
         _show(bind.source, bind.target, writable=bind.writable)
@@ -85,15 +93,31 @@ def enter(view: View) -> None:
 def folders(scratch: Path, bundle: Path, root: Path | None) -> Iterator[Bind]:
     """The writable folders of a workload: the thrown-away ones, or those that an instance keeps in `root`."""
     kept = scratch if root is None else root
-    names = ("/tmp", "/var/tmp", "/root") if root is None else ("/tmp", "/root", "/home", "/opt", "/srv", "/var")  # noqa: S108  # paths inside
+    names = (
+        ("/tmp", "/var/tmp", "/root") if root is None else ("/tmp", "/root", "/home", "/opt", "/srv", "/var")  # noqa: S108  # the sandbox's own
+    )  # paths inside
     for name in names:
         path = kept / name.strip("/")
         path.mkdir(parents=True, exist_ok=True)
         if name.endswith("tmp"):
             path.chmod(0o1777)
         yield Bind(path, name, writable=True)
+    if root is not None:
+        (root / "etc").mkdir(exist_ok=True)
     yield Bind(bundle / "ml", ML_ROOT, writable=True)
     yield Bind(bundle / "run", "/run/clary", writable=True)
+
+
+def _network(forwards: tuple[Forward, ...], relay: socket.socket | None) -> None:
+    """A socket belongs to the network where it was made, so one made here can be served outside."""
+    linux.raise_loopback()
+    listeners = []
+    for index, forward in enumerate(forwards):
+        if not forward.address.startswith("127."):
+            linux.add_loopback_address(forward.address, index)
+        listeners.append(socket.create_server((forward.address, forward.port), backlog=128))
+    if relay is not None:
+        socket.send_fds(relay, [b"listeners"], [listener.fileno() for listener in listeners])
 
 
 def _new_root(base: Path) -> None:
@@ -104,19 +128,59 @@ def _new_root(base: Path) -> None:
     os.chdir("/")
 
 
-def _system() -> None:
+def _system(root: Path | None) -> None:
     for name in _SYSTEM:
         source = Path(f"{_HOST}{name}")
         if source.is_symlink():
             Path(name).symlink_to(source.readlink())
-        elif source.is_dir():
+        elif source.is_dir() and not (name == "/usr" and root is not None and _layered(name, root)):
             _show(Path(name), name)
     _show(Path("/sys"), "/sys")
+
+
+def _layered(name: str, root: Path) -> bool:
+    """Show a system folder with a layer of its own for changes; False where the disk of `root` cannot hold one."""
+    layer = Path(f"{_HOST}{root}") / ".layers" / name.strip("/").replace("/", "-")
+    for part in ("upper", "work"):
+        (layer / part).mkdir(parents=True, exist_ok=True)
+    Path(name).mkdir(parents=True, exist_ok=True)
+    options = f"lowerdir={_HOST}{name},upperdir={layer}/upper,workdir={layer}/work,userxattr"
+    try:
+        linux.mount("overlay", name, "overlay", linux.MS_NODEV, options)
+    except OSError:
+        return False
+    return True
 
 
 def _settings(view: View) -> None:
     etc = Path("/etc")
     etc.mkdir()
+    if view.root is None:
+        _show_settings(etc)
+    else:
+        _show(view.root / "etc", "/etc", writable=True)
+        _copy_settings(etc)
+    (etc / "hostname").write_text(f"{view.hostname}\n")
+    names = " ".join(dict.fromkeys(("localhost", view.hostname, *view.hosts)))
+    (etc / "hosts").write_text(f"127.0.0.1 {names}\n::1 localhost ip6-localhost\n")
+    with suppress(OSError):
+        (etc / "resolv.conf").write_bytes(_resolver())
+
+
+def _copy_settings(etc: Path) -> None:
+    """Give an instance its own settings at its first start."""
+    for name in (*_SETTINGS, *_PACKAGE_SETTINGS):
+        source, place = Path(f"{_HOST}/etc/{name}"), etc / name
+        if place.exists() or place.is_symlink():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, place, symlinks=True)
+        elif source.exists():
+            shutil.copy2(source, place, follow_symlinks=False)
+
+
+def _show_settings(etc: Path) -> None:
     for name in _SETTINGS:
         source = Path(f"{_HOST}/etc/{name}")
         if source.is_symlink():
@@ -125,11 +189,6 @@ def _settings(view: View) -> None:
         elif source.exists():
             _show(Path(f"/etc/{name}"), f"/etc/{name}")
     (etc / "mtab").symlink_to("/proc/self/mounts")
-    (etc / "hostname").write_text(f"{view.hostname}\n")
-    names = " ".join(dict.fromkeys(("localhost", view.hostname, *view.hosts)))
-    (etc / "hosts").write_text(f"127.0.0.1 {names}\n::1 localhost ip6-localhost\n")
-    with suppress(OSError):
-        (etc / "resolv.conf").write_bytes(_resolver())
 
 
 def _resolver() -> bytes:

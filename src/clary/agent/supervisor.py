@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from clary.agent import archive, bundle, init, linux, processes
 from clary.agent.cgroups import Cgroups
 from clary.agent.logs import LogWriter
+from clary.agent.session import Sessions
 from clary.agent.workload import Task
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Supervisor:
         self._log = LogWriter(self._folder / bundle.LOG, task.workload.log_bytes)
         self._selector = selectors.DefaultSelector()
         self._status: dict[str, Any] = {"phase": "starting", "pid": os.getpid(), "isolation": task.isolation}
+        self._sessions = Sessions(task, self._cgroups, init.environment(task), self._selector)
+        self._streams: set[int] = set()
+        """What is still to be read of the workload."""
         self._init = 0
         self._report = b""
         self._reason = ""
@@ -98,6 +102,8 @@ class Supervisor:
         self._end(status)
 
     def _start(self) -> None:
+        # First, so that it holds no end of the pipes, whose closing tells the end of the workload.
+        relay = self._start_relay() if self._workload.forwards and self._task.isolation == "namespaces" else None
         output_read, output = os.pipe2(os.O_CLOEXEC)
         report_read, report = os.pipe2(os.O_CLOEXEC)
         if self._task.isolation == "namespaces":
@@ -107,19 +113,39 @@ class Supervisor:
         self._init = os.fork()
         if self._init == 0:
             signal.set_wakeup_fd(-1)
-            init.run(self._task, self._cgroups, report, output, warm=self._warm)
+            init.run(self._task, self._cgroups, init.Ends(report, output, relay), warm=self._warm)
         os.close(output)
         os.close(report)
+        if relay is not None:
+            relay.close()
+        self._streams = {output_read, report_read}
         self._selector.register(output_read, selectors.EVENT_READ, self._on_output)
         self._selector.register(report_read, selectors.EVENT_READ, self._on_report)
 
+    def _start_relay(self) -> socket.socket:
+        """A process of its own outside the sandbox, because it serves connections while this one may be packing."""
+        # Imported here, as asyncio would delay the first line of every other workload.
+        from clary.agent import relay  # noqa: PLC0415
+
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            ours.close()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            relay.run(theirs, self._workload.forwards)
+        theirs.close()
+        return ours
+
     def _tend(self) -> int:
         """Serve events until the workload's processes are gone and their output is read."""
-        while len(self._selector.get_map()) > 1:
+        while self._streams:
             for key, _ in self._selector.select(self._patience()):
-                key.data(key.fd)
+                # An earlier event of the same round may have closed it.
+                if key.fd in self._selector.get_map():
+                    key.data(key.fd)
             self._check_times()
             self._check_memory()
+        self._sessions.close()
         _, status = os.waitpid(self._init, 0)
         words = self._report.split()
         return int(words[-1]) if words and words[-1].isdigit() else status
@@ -147,11 +173,16 @@ class Supervisor:
             self._status["started_at"] = time.time()
             if self._workload.timeout_s is not None:
                 self._timeout_at = time.monotonic() + self._workload.timeout_s
+            self._sessions.open(self._init)
             self._tell("running")
+            # A wish to stop may have come before anybody could hear the signal.
+            if self._kill_at is not None:
+                os.kill(self._init, signal.SIGTERM)
         self._report += data
 
     def _forget(self, descriptor: int) -> None:
         self._selector.unregister(descriptor)
+        self._streams.discard(descriptor)
         os.close(descriptor)
 
     def _on_signal(self, descriptor: int) -> None:

@@ -32,6 +32,16 @@ class Archive:
     """Write an archive even of an empty or missing folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """An address inside a workload's own network that leads to a server outside."""
+
+    address: str
+    port: int
+    target: str
+    """`HOST:PORT`, or the path of a Unix socket."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One command with its limits, its view of the disk and what happens at its end."""
@@ -56,6 +66,8 @@ class Workload:
     """Time between SIGTERM and SIGKILL after `timeout_s`."""
     network: bool = True
     """False leaves only a loopback device of its own."""
+    forwards: tuple[Forward, ...] = ()
+    """Servers of this machine that a workload without network may reach all the same."""
     binds: tuple[Bind, ...] = ()
     archives: tuple[Archive, ...] = ()
     warm: bool = False
@@ -92,6 +104,7 @@ class Task:
         workload["command"] = tuple(workload["command"])
         workload["hosts"] = tuple(workload["hosts"])
         workload["binds"] = tuple(Bind(Path(b["source"]), b["target"], b["writable"]) for b in workload["binds"])
+        workload["forwards"] = tuple(Forward(**forward) for forward in workload["forwards"])
         workload["archives"] = tuple(
             Archive(a["source"], Path(a["target"]), a["keep_empty"]) for a in workload["archives"]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -11,6 +11,8 @@ from clary.agent.workload import ML_ROOT, Archive, Bind, Forward, Isolation, Wor
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    from clary.compute.session import Completed, Session
 
 __all__ = [
     "ML_ROOT",
@@ -83,6 +85,23 @@ class Backend(Protocol):
 
     def delete(self, handle: Handle) -> None:
         """End the workload at once and take away what it holds outside its bundle; safe to repeat."""
+        ...
+
+    def execute(self, handle: Handle, argv: Sequence[str], *, timeout_s: float | None = None) -> Completed:
+        """Run a further command inside a running workload to its end.
+
+        Raises:
+            ConnectionError: the workload does not run.
+            TimeoutError: the command took too long and was ended.
+        """
+        ...
+
+    def session(self, handle: Handle, argv: Sequence[str], files: Sequence[int], env: Mapping[str, str]) -> Session:
+        """Start a further process inside a running workload on three open files, those of a terminal for instance.
+
+        Raises:
+            ConnectionError: the workload does not run.
+        """
         ...
 
     def on_change(self, callback: Callable[[str], None]) -> None:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from clary.agent import bundle, processes, supervisor
 from clary.agent.workload import Task
 from clary.compute.base import Handle, Observation, Workload
+from clary.compute.session import Completed, Session, run
 from clary.compute.warm import WarmInterpreter
 from clary.compute.watch import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from clary.compute.probe import Machine
 
@@ -103,6 +104,14 @@ class ProcessBackend:
         folder = Path(handle["bundle"])
         _signal_agent(folder, signal.SIGKILL)
         _clear(folder)
+
+    def execute(self, handle: Handle, argv: Sequence[str], *, timeout_s: float | None = None) -> Completed:
+        """Ask the agent for a process beside the workload and wait for it."""
+        return run(handle, argv, timeout_s=timeout_s)
+
+    def session(self, handle: Handle, argv: Sequence[str], files: Sequence[int], env: Mapping[str, str]) -> Session:
+        """Ask the agent for a process beside the workload."""
+        return Session(handle, argv, files, env=env)
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         """Call `callback` at every message or end of an agent."""

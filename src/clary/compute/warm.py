@@ -48,7 +48,7 @@ class WarmInterpreter:
         with self._lock:
             if self._channel is None:
                 self._launch()
-            return self._is_ready() and self._ask(folder)
+            return self._channel is not None and self._is_ready() and self._ask(self._channel, folder)
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the libraries are imported."""
@@ -75,11 +75,10 @@ class WarmInterpreter:
             self._refused = True
         return self._ready
 
-    def _ask(self, folder: Path) -> bool:
-        assert self._channel is not None
+    def _ask(self, channel: socket.socket, folder: Path) -> bool:
         try:
-            self._channel.send(os.fsencode(folder))
-            forked = _receive(self._channel, _ANSWER_S) == zygote.FORKED
+            channel.send(os.fsencode(folder))
+            forked = _receive(channel, _ANSWER_S) == zygote.FORKED
         except OSError:
             forked = False
         if not forked:

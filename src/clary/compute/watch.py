@@ -61,7 +61,8 @@ class Watcher:
         self.address.parent.mkdir(parents=True, exist_ok=True)
         self.address.unlink(missing_ok=True)
         messages = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        messages.bind(str(self.address))
+        with bundle.address(self.address) as address:
+            messages.bind(address)
         return messages
 
     def _run(self) -> None:

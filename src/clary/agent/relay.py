@@ -1,0 +1,59 @@
+"""Carries connections from inside a workload's network to servers outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from clary.agent import linux
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clary.agent.workload import Forward
+
+
+def run(channel: socket.socket, forwards: Sequence[Forward]) -> NoReturn:
+    """Serve the listeners that come over `channel` until the parent dies."""
+    linux.die_with_parent(signal.SIGKILL)
+    _, descriptors, _, _ = socket.recv_fds(channel, 64, len(forwards))
+    channel.close()
+    listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    if listeners:
+        asyncio.run(_serve(listeners, [forward.target for forward in forwards]))
+    os._exit(0)
+
+
+async def _serve(listeners: Sequence[socket.socket], targets: Sequence[str]) -> None:
+    servers = [
+        await asyncio.start_server(lambda r, w, t=target: _carry(r, w, t), sock=listener)  # type: ignore[misc]
+        for listener, target in zip(listeners, targets, strict=True)
+    ]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> None:
+    try:
+        if target.startswith("/"):
+            outside = await asyncio.open_unix_connection(target)
+        else:
+            host, _, port = target.rpartition(":")
+            outside = await asyncio.open_connection(host, int(port))
+    except OSError:
+        writer.close()
+        return
+    await asyncio.gather(_pump(reader, outside[1]), _pump(outside[0], writer))
+    writer.close()
+    outside[1].close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
