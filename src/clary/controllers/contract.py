@@ -77,9 +77,9 @@ def failure_text(path: Path, seen: Observation, instance_type: str) -> str:
             "ClientError: Please use an instance type with more memory, or reduce the size of training data processed "
             f"on an instance{memory}."
         )
-    if seen.reason == "lost":
+    if seen.exit_code is None:
         return LOST
-    if not seen.exit_code:
+    if seen.exit_code == 0:
         return ""
     try:
         told = path.read_bytes()[:1024].decode("utf-8", "replace").strip()

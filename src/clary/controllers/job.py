@@ -77,7 +77,7 @@ class JobController(ABC):
     def step(self, record: Record, now: datetime) -> Record | None:
         """Takes the job's next step."""
         if record.status in self.states.terminal:
-            return replace(record, due=None)
+            return self._clean(record)
         try:
             if "Handle" in record.observed:
                 return self._watch(record, now)
@@ -138,19 +138,25 @@ class JobController(ABC):
         return self._finish(record, "Failed" if reason else "Completed", reason)
 
     def _finish(self, record: Record, status: str, reason: str = "") -> Record:
-        """Ends the job and removes what it left on this machine."""
-        if "Handle" in record.observed:
-            self._backend.delete(record.observed["Handle"])
-        self._capacity.leave(self.workload_id(record))
-        shutil.rmtree(self.bundle(record), ignore_errors=True)
         return self._end(record, status, reason, self._platform.clock.now())
 
     def _end(self, record: Record, status: str, reason: str, now: datetime) -> Record:
+        """The job in its last status; due once more, to be cleaned up after the status is stored."""
         if status == "Stopped" and record.status == "InProgress":
             record = transition(self.states, record, "Stopping", now)
+        record = transition(self.states, record, status, now, reason[:1024])
+        return replace(self.enter(record, status, now), due=now)
+
+    def _clean(self, record: Record) -> Record:
+        """Removes what the job left on this machine."""
+        bundle = self.bundle(record)
+        handle = self._backend.find(self.workload_id(record), bundle)
+        if handle is not None:
+            self._backend.delete(handle)
+        self._capacity.leave(self.workload_id(record))
+        shutil.rmtree(bundle, ignore_errors=True)
         observed = {key: value for key, value in record.observed.items() if key not in {"Handle", SECRET}}
-        record = transition(self.states, replace(record, observed=observed), status, now, reason[:1024])
-        return replace(self.enter(record, status, now), due=None)
+        return replace(record, observed=observed, due=None)
 
     # Parts
 

@@ -55,7 +55,7 @@ class ProcessingJobController(JobController):
         """AlgorithmError with the exit code; the log tells more."""
         if seen.reason == "oom":
             return "ClientError: Please use an instance type with more memory: the job was killed for using too much."
-        if seen.reason == "lost":
+        if seen.exit_code is None:
             return LOST
         if seen.exit_code:
             return f"AlgorithmError: See job logs for more information, exit code: {seen.exit_code}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
-import tarfile
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from clary.algorithms.catalogue import resolve
 from clary.controllers.contract import base_environment, size
 from clary.controllers.identity import SECRET, environment, role_context
 from clary.controllers.joblog import JobLog, ensure_group
-from clary.controllers.staging import Source, Stager, StagingError
+from clary.controllers.staging import Source, Stager, StagingError, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,12 +110,7 @@ class Replicas:
             return
         archive = target.parent / "model.tar.gz"
         stager.fetch(uri, archive)
-        try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(target, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise StagingError(f"Failed to extract model data archive from {uri}: {error}") from error
-        archive.unlink()
+        unpack(archive, target, uri)
 
     def _workload(self, record: Record, server: Server, bundle: Path, identity: str) -> Workload:
         variables = server.container.get("Environment", {})

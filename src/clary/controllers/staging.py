@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,20 @@ def split_uri(uri: str) -> tuple[str, str]:
         raise StagingError(f"ClientError: {uri} is not an S3 URI.")
     bucket, _, key = uri[5:].partition("/")
     return bucket, key
+
+
+def unpack(archive: Path, target: Path, uri: str) -> None:
+    """Unpacks a `.tar.gz` and removes it; nothing may land outside of `target`.
+
+    Raises:
+        StagingError: it is no such archive.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(target, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise StagingError(f"ClientError: Failed to extract the archive {uri}: {error}") from error
+    archive.unlink()
 
 
 def _name(key: str, prefix: str) -> str:

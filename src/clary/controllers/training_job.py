@@ -12,7 +12,7 @@ from clary.controllers.contract import base_environment, failure_text, size, wri
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.job import JobController, seconds_between
 from clary.controllers.joblog import final, keep, measure
-from clary.controllers.staging import Source, Stager, StagingError
+from clary.controllers.staging import Source, Stager, StagingError, unpack
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +51,7 @@ class TrainingJobController(JobController):
         write_training_config(ml, spec)
         for channel in spec.get("InputDataConfig", ()):
             stager.download(_source(channel), ml / "input" / "data" / channel["ChannelName"])
+        _fetch_code(spec.get("HyperParameters", {}), ml, stager)
         checkpoints = spec.get("CheckpointConfig")
         if checkpoints and stager.has_any(checkpoints["S3Uri"]):
             stager.download(Source(checkpoints["S3Uri"].rstrip("/") + "/"), ml / "checkpoints")
@@ -141,6 +142,16 @@ def _source(channel: dict[str, Any]) -> Source:
     if s3["S3DataType"] == "AugmentedManifestFile":
         raise StagingError("ClientError: AugmentedManifestFile is not supported by Clary yet.")
     return Source(s3["S3Uri"], s3["S3DataType"], gunzip=channel.get("CompressionType") == "Gzip")
+
+
+def _fetch_code(hyperparameters: dict[str, str], ml: Path, stager: Stager) -> None:
+    """Unpacks a script's source archive, so that the launcher need not load an S3 client first."""
+    uri = hyperparameters.get("sagemaker_submit_directory", "").strip('"')
+    if not uri.startswith("s3://"):
+        return
+    archive = ml / "input" / "sourcedir.tar.gz"
+    stager.fetch(uri, archive)
+    unpack(archive, ml / "code", uri)
 
 
 def _next(transitions: list[dict[str, Any]], status: str, now: datetime) -> list[dict[str, Any]]:

@@ -196,9 +196,9 @@ class Records:
         self.hint()
 
     def touch(self, kind: str, account: str, region: str, name: str, now: datetime) -> None:
-        """Makes a record due now, for instance because its workload changed phase.
+        """Makes a waiting record due now, for instance because its workload changed phase.
 
-        A step that is under way meanwhile cannot be applied and is done again, so the news is never lost.
+        When a step is under way, another one follows it at once, so the news is never lost.
         """
         with self._database.write() as connection:
             connection.execute(_TOUCH, (now.timestamp(), kind, account, region, name))
@@ -258,16 +258,17 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 _CHANGES = "status = ?, spec = ?, observed = ?, tags = ?, modified = ?, due = ?, version = version + 1"
 _UPDATE = f"UPDATE records SET {_CHANGES} WHERE id = ? AND version = ?"  # noqa: S608  # constants
 _APPLY = (
-    f"UPDATE records SET {_CHANGES}, lease_token = NULL, lease_until = NULL "  # noqa: S608  # constants
-    "WHERE id = ? AND version = ? AND lease_token = ?"
+    "UPDATE records SET status = ?, spec = ?, observed = ?, tags = ?, modified = ?, "
+    "due = CASE WHEN ?6 IS NOT NULL AND touched THEN due ELSE ?6 END, "
+    "version = version + 1, lease_token = NULL, lease_until = NULL WHERE id = ? AND version = ? AND lease_token = ?"
 )
 _RELEASE = "UPDATE records SET due = ?, lease_token = NULL, lease_until = NULL WHERE id = ? AND lease_token = ?"
 _TOUCH = (
-    "UPDATE records SET due = ?, version = version + 1 "
+    "UPDATE records SET due = ?, touched = 1 "
     "WHERE kind = ? AND account = ? AND region = ? AND name = ? AND due IS NOT NULL"
 )
 _LEASE = f"""
-UPDATE records SET lease_token = ?, lease_until = ?
+UPDATE records SET lease_token = ?, lease_until = ?, touched = 0
 WHERE id IN (SELECT id FROM records WHERE due <= ? AND (lease_until IS NULL OR lease_until <= ?) ORDER BY due LIMIT ?)
 RETURNING {_COLUMNS}
 """  # noqa: S608  # constants

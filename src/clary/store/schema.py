@@ -18,6 +18,7 @@ CREATE TABLE records (
     modified    REAL NOT NULL,
     version     INTEGER NOT NULL,
     due         REAL,            -- when a controller must look at it; NULL: never
+    touched     INTEGER NOT NULL DEFAULT 0,   -- 1: made due anew since it was leased
     lease_token TEXT,
     lease_until REAL,
     UNIQUE (kind, account, region, name)
