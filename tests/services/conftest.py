@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -17,6 +15,10 @@ from clary.app import build
 from clary.clock import SystemClock
 from clary.http import BytesBody, Request
 from clary.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 ENDPOINT = "http://127.0.0.1:4100"
 
@@ -47,7 +49,7 @@ class Cloud:
 
     def client(self, service: str, credentials: dict[str, Any] | None = None) -> Any:
         """A client for root, or for the holder of `credentials` as IAM or STS returned them."""
-        keys = self.root
+        keys: dict[str, Any] = self.root
         if credentials is not None:
             keys = {
                 "aws_access_key_id": credentials["AccessKeyId"],

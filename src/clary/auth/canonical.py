@@ -58,7 +58,7 @@ def _encoded(text: str) -> str:
 
 
 def _trimmed(value: str) -> str:
-    return " ".join(value.split()) if "  " in value or value != value.strip() else value
+    return " ".join(value.split()) if "  " in value else value.strip()
 
 
 def _refuse_unsigned(headers: dict[str, str], names: list[str]) -> None:

@@ -30,7 +30,10 @@ class Family(Enum):
         """The family of the service that signs as `signing_name`."""
         if s3:
             return cls.S3
-        return {"ec2": cls.EC2, "iam": cls.QUERY, "sts": cls.QUERY}.get(signing_name, cls.JSON)
+        return _FAMILIES.get(signing_name, cls.JSON)
+
+
+_FAMILIES = {"ec2": Family.EC2, "iam": Family.QUERY, "sts": Family.QUERY}
 
 
 class MissingAuthenticationToken(ServiceError):

@@ -109,7 +109,8 @@ class Account:
                     shapes.instance_profile(each, [record]) for each in self._directory.profiles(ctx, record.name)
                 ]
                 detail = {**shapes.role_detail(record), **_grants(record, "RolePolicyList")}
-                return "RoleDetailList", {**detail, "InstanceProfileList": profiles, "RoleLastUsed": {}}
+                used = {"RoleLastUsed": self._directory.role_last_used(record)}
+                return "RoleDetailList", {**detail, "InstanceProfileList": profiles, **used}
             case _:
                 return "Policies", _policy(record)
 

@@ -138,6 +138,11 @@ class Directory:
         profiles = self.all(ctx, entities.INSTANCE_PROFILE)
         return [profile for profile in profiles if role_name in profile.spec.get("Roles", ())]
 
+    def role_last_used(self, role: Record) -> Document:
+        """When and where a session of the role last signed a request; empty when none ever did."""
+        use = self.records.get(entities.LAST_USE, role.account, "", role.observed["RoleId"])
+        return {"LastUsedDate": use.modified, "Region": use.spec["Region"]} if use else {}
+
 
 def tags_of(tags: list[Mapping[str, str]]) -> dict[str, str]:
     """Tags as records keep them; permissions are checked before the form is, so a part may be missing."""

@@ -11,7 +11,7 @@ from clary.auth.identifiers import unique_id
 from clary.services.iam import pages, shapes
 from clary.services.iam.directory import Directory, tag_list, tags_of
 from clary.services.iam.documents import aws_principals, refuse_malformed_trust
-from clary.services.iam.errors import DeleteConflict, MalformedPolicyDocument, ValidationError
+from clary.services.iam.errors import DeleteConflict, MalformedPolicyDocument
 from clary.services.service import in_thread
 from clary.store.records import Query
 
@@ -31,7 +31,6 @@ class Roles:
     def create_role(self, ctx: Context, request: Document) -> Document:
         """A new role that those may take on whom its trust policy names."""
         self._refuse_trust(ctx, request["AssumeRolePolicyDocument"])
-        _refuse_duration(request)
         if entities.BOUNDARY in request:
             self._directory.refuse_unattachable(request[entities.BOUNDARY])
         observed = {"RoleId": unique_id("AROA")}
@@ -41,7 +40,7 @@ class Roles:
     def get_role(self, ctx: Context, request: Document) -> Document:
         """A role and when it was last used."""
         role = self._find(ctx, request)
-        return {"Role": {**shapes.role_detail(role), "RoleLastUsed": self._last_used(role)}}
+        return {"Role": {**shapes.role_detail(role), "RoleLastUsed": self._directory.role_last_used(role)}}
 
     def list_roles(self, ctx: Context, request: Document) -> Document:
         """The roles below a path."""
@@ -51,7 +50,6 @@ class Roles:
 
     def update_role(self, ctx: Context, request: Document) -> Document:
         """Changes the description and the longest session of a role."""
-        _refuse_duration(request)
         changes = {name: request[name] for name in ("Description", "MaxSessionDuration") if name in request}
         self._directory.change(ctx, self._find(ctx, request), **changes)
         return {}
@@ -106,10 +104,6 @@ class Roles:
     def _find(self, ctx: Context, request: Document) -> Record:
         return self._directory.find(ctx, entities.ROLE, request["RoleName"])
 
-    def _last_used(self, role: Record) -> Document:
-        use = self._directory.records.get(entities.LAST_USE, role.account, "", role.observed["RoleId"])
-        return {"LastUsedDate": use.modified, "Region": use.spec["Region"]} if use else {}
-
     def _refuse_trust(self, ctx: Context, document: str) -> None:
         """Accepts a trust policy whose principals of this account are there."""
         refuse_malformed_trust(document)
@@ -128,12 +122,3 @@ class Roles:
             return parts.service in ("iam", "sts")
         record = self._directory.records.by_arn(principal)
         return record is not None and record.kind in entities.PRINCIPALS
-
-
-def _refuse_duration(request: Document) -> None:
-    duration = request.get("MaxSessionDuration", 3600)
-    if not 3600 <= duration <= 43200:
-        raise ValidationError(
-            f"1 validation error detected: Value '{duration}' at 'maxSessionDuration' failed to satisfy constraint: "
-            "Member must have value between 3600 and 43200"
-        )
