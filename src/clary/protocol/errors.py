@@ -35,7 +35,8 @@ class InvalidURI(RoutingError):
 class UnknownService(RoutingError):
     """The request is signed for a service that is not served."""
 
-    code = "UnrecognizedClientException"
+    code = "NotImplemented"
+    status = 501
 
 
 class MissingAction(RoutingError):

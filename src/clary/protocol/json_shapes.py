@@ -32,7 +32,7 @@ def loads(body: bytes) -> Any:
 
 def dumps(document: Any) -> bytes:
     """The bytes of a document that a writer made, or of members of an error."""
-    return orjson.dumps(document, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(document, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 class JsonReaders:

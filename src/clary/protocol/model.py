@@ -11,6 +11,8 @@ import orjson
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 
+from clary.protocol import s3_browser
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -34,7 +36,10 @@ class Models:
         if model is None:
             if name not in self.services:
                 raise KeyError(name)
-            model = self._services[name] = ServiceModel(self._loader.load_service_model(name, "service-2"), name)
+            description = self._loader.load_service_model(name, "service-2")
+            if name == "s3":
+                s3_browser.add_operations(description)
+            model = self._services[name] = ServiceModel(description, name)
         return model
 
     def operation(self, service: str, operation: str) -> OperationModel:

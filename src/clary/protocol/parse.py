@@ -13,6 +13,7 @@ from clary.protocol.errors import (
     InvalidArgument,
     InvalidParameterValue,
     MalformedInput,
+    MalformedXML,
     SerializationException,
 )
 from clary.protocol.form_shapes import FormReaders
@@ -39,7 +40,10 @@ async def parse(call: Call, http: Request) -> dict[str, Any]:
     Raises:
         ServiceError: the body, a header or the query string cannot be read as the operation's input.
     """
-    return await call.codec.parse(http, call.path_parameters)
+    try:
+        return await call.codec.parse(http, call.path_parameters)
+    except RecursionError:
+        raise _too_deep(call.protocol) from None
 
 
 class Parsers:
@@ -118,11 +122,13 @@ class Parsers:
 
 
 async def read_body(http: Request, limit_bytes: int) -> bytes:
-    """The body as a whole, unpacked when the client compressed it; it stays readable in `http.body`."""
+    """The body as a whole, unpacked when the client compressed it; `http.body` stays as it was sent."""
     body = await read(http.body, limit_bytes)
-    if http.headers.get("content-encoding") == "gzip":
-        body = _unpack(body, limit_bytes)
+    if len(body) > limit_bytes:
+        raise RequestEntityTooLarge(f"Request body is larger than {limit_bytes} bytes")
     http.body = BytesBody(body)
+    if http.headers.get("content-encoding") == "gzip":
+        return _unpack(body, limit_bytes)
     return body
 
 
@@ -161,6 +167,12 @@ def _plain_payload(name: str, *, text: bool) -> Parse:
         return {name: content.decode("utf-8", "replace") if text else content}
 
     return parse_payload
+
+
+def _too_deep(protocol: str) -> ServiceError:
+    if protocol == "rest-xml":
+        return MalformedXML()
+    return SerializationException("The request body is nested too deeply")
 
 
 def _unreadable_argument(error: Unreadable) -> ServiceError:

@@ -189,11 +189,17 @@ def _split_list(text: str) -> list[str]:
 
 def _header_writer(shape: Shape) -> Callable[[Any], str]:
     if shape.type_name == "timestamp":
-        iso = shape.serialization.get("timestampFormat") == "iso8601"
-        return timestamps.iso_milliseconds if iso else timestamps.http_date
+        return timestamps.iso_milliseconds if shape.serialization.get("timestampFormat") == "iso8601" else _date
     if shape.type_name == "list":
         item = _header_writer(shape.member)
         return lambda value: ",".join(item(part) for part in value)
     if shape.serialization.get("jsonvalue"):
         return lambda value: base64.b64encode(orjson.dumps(value)).decode("ascii")
     return scalars.WRITERS.get(shape.type_name, str)
+
+
+def _date(value: timestamps.Timestamp) -> str:
+    try:
+        return timestamps.http_date(value)
+    except ValueError:
+        return str(value)  # S3 gives back the Expires that it was given, date or not

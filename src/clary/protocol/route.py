@@ -46,8 +46,7 @@ _QUERY = frozenset({"query", "ec2"})
 class Call:
     """One operation as a request calls it.
 
-    `protocol` is the name that botocore gives it; `path_parameters` are the decoded labels of a REST path. S3's
-    browser form uploads and cross-site questions bear the operations `PostObject` and `OptionsObject`.
+    `protocol` is the name that botocore gives it; `path_parameters` are the decoded labels of a REST path.
     """
 
     service: str
@@ -103,7 +102,8 @@ class Router:
             return await self._form_call(http, None)
         services = self._by_signing_name.get(signed_for)
         if services is None:
-            raise UnknownService(f"The service {signed_for} is not available.", service=signed_for, protocol="json")
+            message = f"The service {signed_for} is not available."
+            raise UnknownService(message, service=signed_for, protocol=_likely_protocol(http))
         if _QUERY.intersection(self._models.protocols(services[0])):
             return await self._form_call(http, services[0])
         return self._path_call(http, services)
@@ -175,9 +175,7 @@ class Router:
                 "The specified method is not allowed against this resource.", service="s3", protocol="rest-xml"
             )
         labels = {"Bucket": address.bucket, "Key": address.key} if address.key else {"Bucket": address.bucket}
-        modelled = _MODELLED_AS.get(operation, operation)
-        codec = self.codecs.codec("s3", modelled, "rest-xml")
-        return Call("s3", operation, "rest-xml", self._models.operation("s3", modelled), labels, codec)
+        return self._call("s3", operation, "rest-xml", labels)
 
 
 class _PathRoutes:
@@ -198,9 +196,6 @@ class _PathRoutes:
                 if labels is not None:
                     return name, labels
         return None
-
-
-_MODELLED_AS = {s3_routes.POST_OBJECT: "PutObject", s3_routes.OPTIONS_OBJECT: "HeadObject"}
 
 
 def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
@@ -230,6 +225,11 @@ def _signing_name(http: Request) -> str | None:
 def _is_form_call(http: Request) -> bool:
     content_type = http.headers.get("content-type", "")
     return http.method == "POST" and http.path == "/" and content_type.startswith(_FORM)
+
+
+def _likely_protocol(http: Request) -> str:
+    content_type = http.headers.get("content-type", "")
+    return "query" if content_type.startswith(_FORM) else "rest-json"
 
 
 def _unknown_operation(service: str, operation: str, protocol: str) -> RoutingError:

@@ -37,5 +37,6 @@ ROOTS: Mapping[str, str] = {
     "ListObjectVersions": "ListVersionsResult",
     "ListObjects": "ListBucketResult",
     "ListObjectsV2": "ListBucketResult",
+    "PostObject": "PostResponse",
 }
 """By operation; all others are called after the operation with `Result` behind it."""

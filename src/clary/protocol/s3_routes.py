@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from clary.protocol.s3_browser import OPTIONS_OBJECT, POST_OBJECT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from botocore.model import OperationModel, ServiceModel
 
     from clary.protocol.rest import Fields
-
-POST_OBJECT = "PostObject"
-"""A browser's form upload; it has no model of its own."""
-
-OPTIONS_OBJECT = "OptionsObject"
-"""A browser's question whether it may call from another site; it has no model of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class S3Routes:
 
     def __init__(self, model: ServiceModel) -> None:
         self._routes: dict[tuple[str, str, str], list[Route]] = {}
-        for name in set(model.operation_names) - _ELSEWHERE:
+        for name in set(model.operation_names) - _APART:
             operation = model.operation_model(name)
             template, _, _ = operation.http["requestUri"].partition("?")
             if not operation.deprecated and template in _KINDS:
@@ -96,8 +92,8 @@ def address(path: str, host: str, domain: str) -> Address:
     return Address(_decode(bucket), _decode(key))
 
 
-_ELSEWHERE = frozenset({"ListDirectoryBuckets", "WriteGetObjectResponse"})
-"""Sent to hosts of their own; on this one their addresses mean something else."""
+_APART = frozenset({"ListDirectoryBuckets", "WriteGetObjectResponse", OPTIONS_OBJECT, POST_OBJECT})
+"""Sent to hosts of their own, where their addresses mean something else, or known by other signs than the rest."""
 
 _KINDS = {"/": "service", "/{Bucket}": "bucket", "/{Bucket}/{Key+}": "key"}
 

@@ -95,14 +95,14 @@ class _Source:
 
     async def line(self) -> bytes:
         """The bytes up to the next line end, without it."""
-        line = await self._line()
-        if line is None:
+        line, is_whole = await self._line()
+        if not is_whole:
             raise IncompleteBody(_INCOMPLETE)
         return line
 
     async def last_line(self) -> bytes:
-        """The same, but empty at the end of the body: some clients leave out the line end after the trailers."""
-        return await self._line() or b""
+        """The same, or the rest of the body: some clients leave out the line end after the trailers."""
+        return (await self._line())[0]
 
     async def expect_line_end(self) -> None:
         """Skips a line end."""
@@ -121,19 +121,19 @@ class _Source:
         self._at += len(taken)
         return taken
 
-    async def _line(self) -> bytes | None:
+    async def _line(self) -> tuple[bytes, bool]:
         found = b""
         while True:
             end = self._piece.find(b"\n", self._at)
             if end >= 0:
                 found += self._piece[self._at : end]
                 self._at = end + 1
-                return found.removesuffix(b"\r")
+                return found.removesuffix(b"\r"), True
             found += self._piece[self._at :]
             if len(found) > LINE_LIMIT_BYTES:
                 raise InvalidChunkSizeError(_BAD_SIZE)
             if not await self._next():
-                return found or None
+                return found, False
 
     async def _next(self) -> bool:
         self._piece, self._at = b"", 0

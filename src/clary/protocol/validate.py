@@ -89,7 +89,10 @@ class Validators:
 
         def validate(request: dict[str, Any]) -> None:
             findings: list[Finding] = []
-            check(request, None, findings)
+            try:
+                check(request, None, findings)
+            except RecursionError:
+                raise ValidationException("The request is nested too deeply") from None
             if findings:
                 raise refuse(findings)
 
