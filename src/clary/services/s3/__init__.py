@@ -1,11 +1,33 @@
 """Amazon S3: buckets and objects."""
 
 from clary.services.s3.access import access
+from clary.services.s3.acls import AccessControlLists
+from clary.services.s3.attributes import Attributes
 from clary.services.s3.buckets import Buckets
 from clary.services.s3.copying import Copying
+from clary.services.s3.cors import Cors
 from clary.services.s3.listing import Listing
 from clary.services.s3.multipart import Multipart
 from clary.services.s3.objects import Objects
+from clary.services.s3.policy import BucketPolicy
+from clary.services.s3.post import Post
+from clary.services.s3.settings import BucketSettings
+from clary.services.s3.tagging import Tagging
 from clary.services.service import Service
 
-SERVICE = Service("s3", Buckets, Objects, Copying, Multipart, Listing, access=access)
+SERVICE = Service(
+    "s3",
+    Buckets,
+    BucketSettings,
+    BucketPolicy,
+    Objects,
+    Copying,
+    Multipart,
+    Listing,
+    Tagging,
+    AccessControlLists,
+    Attributes,
+    Post,
+    Cors,
+    access=access,
+)

@@ -23,7 +23,7 @@ from clary.services.s3.errors import (
     InvalidBucketAclWithObjectOwnership,
     InvalidLocationConstraint,
 )
-from clary.services.s3.meta import acls_are_off, checked_tags
+from clary.services.s3.meta import MAX_BUCKET_TAGS, acls_are_off, checked_tags
 from clary.store.records import Query, Record
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 US_EAST_1 = "us-east-1"
 MAX_BUCKETS = 10_000
-MAX_BUCKET_TAGS = 50
 
 PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 

@@ -112,6 +112,10 @@ class InvalidArgument(ServiceError):
         super().__init__(message, **members)
 
 
+class IllegalVersioningConfigurationException(ServiceError):
+    """The versioning state is none that a bucket can have."""
+
+
 class InvalidRequest(ServiceError):
     """The request does not fit together."""
 
@@ -291,3 +295,34 @@ class ObjectLockConfigurationNotFoundError(ServiceError):
     """The bucket does not lock its objects."""
 
     status = 404
+
+
+class BadRequest(ServiceError):
+    """Something that is needed is missing."""
+
+
+class AccessForbidden(ServiceError):
+    """No CORS rule allows the request."""
+
+    status = 403
+
+
+class MalformedPOSTRequest(ServiceError):
+    """The form cannot be read."""
+
+
+class EntityTooLarge(ServiceError):
+    """The object is larger than one request may bring."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        members = {"ProposedSize": str(size), "MaxSizeAllowed": str(limit)}
+        super().__init__("Your proposed upload exceeds the maximum allowed size", **members)
+
+
+class MaxPostPreDataLengthExceeded(ServiceError):
+    """The form holds too much beside the file."""
+
+    code = "MaxPostPreDataLengthExceededError"
+
+    def __init__(self) -> None:
+        super().__init__("Your POST request fields preceding the upload file were too large.")

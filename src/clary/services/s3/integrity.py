@@ -12,8 +12,9 @@ from clary.store.objects.checksums import ALGORITHMS, DEFAULT, FULL_OBJECT, Chec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clary.http import Body
     from clary.services.service import Document
-    from clary.store.objects import Content
+    from clary.store.objects import Content, Objects
 
 MEMBERS = {f"Checksum{name}": name for name in ALGORITHMS}
 """The member of requests and responses that holds a checksum, and its algorithm."""
@@ -29,19 +30,30 @@ class Claims(NamedTuple):
     md5: str
     """Content-MD5 in hexadecimal, or empty."""
 
-    def verify(self, content: Content, trailers: Mapping[str, str]) -> Checksum:
-        """The checksum to keep.
 
-        Raises:
-            BadDigest: the bytes are not those that were sent.
-        """
-        if self.md5 and self.md5 != content.md5:
-            raise BadDigest("The Content-MD5 you specified did not match what we received.")
-        computed = content.checksums[self.algorithm]
-        claimed = self.value or trailers.get(f"x-amz-checksum-{self.algorithm.lower()}", "")
-        if claimed and claimed != computed:
-            raise BadDigest(f"The {self.algorithm} you specified did not match the calculated checksum.")
-        return Checksum(self.algorithm, FULL_OBJECT, computed)
+async def verified(objects: Objects, said: Claims, content: Content, body: Body) -> Checksum:
+    """The checksum to keep, once all that was said about the bytes proves true; trailers of the body count as well.
+
+    Raises:
+        BadDigest: the bytes are not those that were sent.
+    """
+    if said.md5 and said.md5 != content.md5:
+        raise BadDigest("The Content-MD5 you specified did not match what we received.")
+    algorithm, value = _trailing(body) or (said.algorithm, said.value)
+    computed = await objects.checksum(content, algorithm)
+    if value and value != computed:
+        raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
+    return Checksum(algorithm, FULL_OBJECT, computed)
+
+
+def _trailing(body: Body) -> tuple[str, str] | None:
+    """The checksum that came behind the body."""
+    trailers: Mapping[str, str] = getattr(body, "trailers", {})
+    for name, value in trailers.items():
+        algorithm = name.removeprefix("x-amz-checksum-").upper()
+        if algorithm in ALGORITHMS:
+            return algorithm, value
+    return None
 
 
 def claims(request: Document, default: str = DEFAULT) -> Claims:

@@ -51,6 +51,7 @@ UNSUPPORTED = {
 MAX_KEY_BYTES = 1024
 MAX_METADATA_BYTES = 2048
 MAX_OBJECT_TAGS = 10
+MAX_BUCKET_TAGS = 50
 MAX_TAG_KEY = 128
 MAX_TAG_VALUE = 256
 
@@ -79,6 +80,7 @@ def meta_of(request: Document, bucket: Record) -> Meta:
     refuse_long_key(request["Key"])
     headers = {name: request[name] for name in HEADERS if request.get(name) is not None}
     _drop_transfer_encoding(headers)
+    _encrypt_by_default(headers, bucket)
     metadata = request.get("Metadata") or {}
     _refuse_large(metadata)
     tagging = request.get("Tagging")
@@ -193,6 +195,17 @@ def _drop_transfer_encoding(headers: Document) -> None:
         headers["ContentEncoding"] = kept
     else:
         del headers["ContentEncoding"]
+
+
+def _encrypt_by_default(headers: Document, bucket: Record) -> None:
+    """Takes over the bucket's encryption where the request names none; nothing needs to be said of S3's own keys."""
+    rules = bucket.spec.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
+    default = rules[0].get("ApplyServerSideEncryptionByDefault", {}) if rules else {}
+    if "ServerSideEncryption" in headers or default.get("SSEAlgorithm", "AES256") == "AES256":
+        return
+    headers["ServerSideEncryption"] = default["SSEAlgorithm"]
+    if "KMSMasterKeyID" in default:
+        headers["SSEKMSKeyId"] = default["KMSMasterKeyID"]
 
 
 def _refuse_large(metadata: Mapping[str, str]) -> None:

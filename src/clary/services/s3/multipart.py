@@ -22,7 +22,7 @@ from clary.services.s3.errors import (
     NoSuchUpload,
 )
 from clary.services.s3.meta import meta_of, refuse_unsupported
-from clary.services.s3.objects import encryption, version_member
+from clary.services.s3.objects import encryption, written
 from clary.store.objects import Checksum, NewObject, Part, Upload, Version
 from clary.store.objects.checksums import COMPOSITE, DEFAULT, FULL_OBJECT, FULL_OBJECT_ALGORITHMS, of_parts
 from clary.store.objects.uploads import new_upload
@@ -71,7 +71,7 @@ class Multipart:
         _refuse_other_algorithm(upload, claims)
         body = request["Body"]
         async with self._objects.received(body, (claims.algorithm,), in_file=True) as content:
-            checksum = claims.verify(content, getattr(body, "trailers", {}))
+            checksum = await integrity.verified(self._objects, claims, content, body)
             if not self._uploads.put_part(upload, number, content, checksum, ctx.now.timestamp()):
                 raise NoSuchUpload(upload.upload_id)
         told = integrity.told(checksum)
@@ -271,9 +271,7 @@ def _completed(ctx: Context, bucket: Record, version: Version) -> Document:
         "Bucket": bucket.name,
         "Key": version.key,
         "ETag": version.etag,
-        **integrity.told(version.checksum),
-        **encryption(version.meta.headers),
-        **version_member(bucket, version),
+        **written(bucket, version),
     }
 
 

@@ -11,19 +11,22 @@ from clary.services.s3 import integrity
 from clary.services.s3.access import object_check
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
-from clary.services.s3.errors import InvalidRequest, MalformedXML
+from clary.services.s3.errors import EntityTooLarge, InvalidRequest, MalformedXML
 from clary.services.s3.meta import DEFAULT_CONTENT_TYPE, meta_of, refuse_unsupported
 from clary.services.s3.reading import extent, readable
 from clary.store.objects import NewObject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
-    from clary.store.objects import Version
+    from clary.store.objects import Content, Version
     from clary.store.records import Record
 
 MAX_DELETE_KEYS = 1000
+MAX_PUT_BYTES = 5 << 30
 
 _OVERRIDES = {
     "ResponseCacheControl": "CacheControl",
@@ -44,19 +47,8 @@ class Objects:
 
     async def put_object(self, ctx: Context, request: Document) -> Document:
         """Stores an object, visible as a whole once it is complete."""
-        bucket = bucket_of(self._platform, request)
-        meta = meta_of(request, bucket)
-        claims = integrity.claims(request)
-        condition = write_condition(request)
-        body = request["Body"]
-        async with self._objects.received(body, (claims.algorithm,)) as content:
-            checksum = claims.verify(content, getattr(body, "trailers", {}))
-            # The bucket may have been deleted, or its versioning changed, while the body arrived.
-            bucket = bucket_of(self._platform, request)
-            etag = f'"{content.md5}"'
-            new = NewObject(bucket.name, request["Key"], content.size, etag, int(ctx.now.timestamp()), checksum, meta)
-            version = self._objects.index.put(new, content, versioning_of(bucket), condition)
-        return {"ETag": etag, **integrity.told(checksum), **encryption(meta.headers), **version_member(bucket, version)}
+        bucket, version = await store(self._platform, ctx, request)
+        return {**written(bucket, version), "ETag": version.etag}
 
     def get_object(self, ctx: Context, request: Document) -> Reply:
         """Answers an object or a part of it."""
@@ -140,6 +132,43 @@ class Objects:
             if ctx.principal.kind is PrincipalKind.ANONYMOUS:
                 raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
             members[member] = value
+
+
+def _accept_anything(_: Content) -> None:
+    """What PutObject asks of received content beside its digests."""
+
+
+async def store(
+    platform: Platform, ctx: Context, request: Document, accept: Callable[[Content], None] = _accept_anything
+) -> tuple[Record, Version]:
+    """Makes the body of a request an object; `accept` may refuse it once it has arrived.
+
+    Raises:
+        ServiceError: the bucket, the body or what is said about it is not as it must be.
+    """
+    meta = meta_of(request, bucket_of(platform, request))
+    claims = integrity.claims(request)
+    condition = write_condition(request)
+    body = request["Body"]
+    async with platform.objects.received(body, (claims.algorithm,)) as content:
+        if content.size > MAX_PUT_BYTES:
+            raise EntityTooLarge(content.size, MAX_PUT_BYTES)
+        checksum = await integrity.verified(platform.objects, claims, content, body)
+        accept(content)
+        # The bucket may have been deleted, or its versioning changed, while the body arrived.
+        bucket = bucket_of(platform, request)
+        now = int(ctx.now.timestamp())
+        new = NewObject(bucket.name, request["Key"], content.size, f'"{content.md5}"', now, checksum, meta)
+        return bucket, platform.objects.index.put(new, content, versioning_of(bucket), condition)
+
+
+def written(bucket: Record, version: Version) -> Document:
+    """What the answer to a write tells beside the ETag."""
+    return {
+        **integrity.told(version.checksum),
+        **encryption(version.meta.headers),
+        **version_member(bucket, version),
+    }
 
 
 def described(version: Version) -> Document:

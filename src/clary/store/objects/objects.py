@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from clary.http import FileSlice
-from clary.store.objects.checksums import FULL_OBJECT
+from clary.store.objects.checksums import FULL_OBJECT, Digests
 from clary.store.objects.files import Files
 from clary.store.objects.index import Index
 from clary.store.objects.listing import Page, PageQuery, list_keys, list_versions
@@ -80,6 +80,16 @@ class Objects:
             yield content
         finally:
             self._drop_unless_kept(content)
+
+    async def checksum(self, content: Content, algorithm: str) -> str:
+        """A checksum of received content in Base64, made now if it was not on the way."""
+        if algorithm not in content.checksums:
+            digests = Digests((algorithm,))
+            whole = FileSlice(self._files.path(content.file), 0, content.size) if content.file else content.bytes or b""
+            async for chunk in chunks(whole):
+                await asyncio.to_thread(digests.update, chunk)
+            content.checksums.update(digests.values())
+        return content.checksums[algorithm]
 
     def _drop_unless_kept(self, content: Content) -> None:
         if content.file and not content.kept:

@@ -1,0 +1,91 @@
+"""Uploads by web forms: what may be uploaded is said by a signed policy in the form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from clary.auth.post_policy import refuse_violation
+from clary.auth.sigv4 import Authenticator
+from clary.errors import NotSupported
+from clary.http import Reply
+from clary.services.s3 import integrity
+from clary.services.s3.access import object_check
+from clary.services.s3.bucket import bucket_of
+from clary.services.s3.errors import InvalidArgument
+from clary.services.s3.form import read_form
+from clary.services.s3.objects import store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.services.service import Document
+    from clary.store.objects import Content, Version
+
+_MEMBERS = {
+    "acl": "ACL",
+    "cache-control": "CacheControl",
+    "content-type": "ContentType",
+    "content-disposition": "ContentDisposition",
+    "content-encoding": "ContentEncoding",
+    "expires": "Expires",
+    "x-amz-storage-class": "StorageClass",
+    "x-amz-website-redirect-location": "WebsiteRedirectLocation",
+    "x-amz-server-side-encryption": "ServerSideEncryption",
+    "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
+    "x-amz-checksum-algorithm": "ChecksumAlgorithm",
+    **{f"x-amz-checksum-{name.lower()}": member for member, name in integrity.MEMBERS.items()},
+}
+_METADATA = "x-amz-meta-"
+
+
+class Post:
+    """The form upload."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._authenticator = Authenticator(platform.credentials, platform.clock)
+
+    async def post_object(self, ctx: Context, request: Document) -> Reply:
+        """Stores the file of a form."""
+        bucket = bucket_of(self._platform, request)
+        form = await read_form(request["Body"], request.get("ContentType") or "")
+        if not form.fields.get("key"):
+            raise InvalidArgument("Bucket POST must contain a field named 'key'.", "key", "")
+        if "tagging" in form.fields:
+            raise NotSupported("Clary does not support the form field tagging.")
+        fields = {**form.fields, "key": form.fields["key"].replace("${filename}", form.file_name)}
+        principal = self._authenticator.authenticate_form(fields).principal
+        ctx = replace(ctx, principal=principal, account=principal.account or ctx.account)
+        self._platform.authorizer.authorize(ctx, [object_check("s3:PutObject", bucket, fields["key"], ctx)])
+
+        def accept(content: Content) -> None:
+            if "policy" in fields:
+                refuse_violation(fields, bucket.name, content.size, ctx.now)
+
+        asked = {"Bucket": bucket.name, "Key": fields["key"], "Body": form.file, **_members(fields)}
+        _, version = await store(self._platform, ctx, asked, accept)
+        return _answer(ctx, fields, version)
+
+
+def _members(fields: Mapping[str, str]) -> Document:
+    """The fields of a form as PutObject names them."""
+    metadata = {name.removeprefix(_METADATA): value for name, value in fields.items() if name.startswith(_METADATA)}
+    return {"Metadata": metadata, **{member: fields[name] for name, member in _MEMBERS.items() if name in fields}}
+
+
+def _answer(ctx: Context, fields: Mapping[str, str], version: Version) -> Reply:
+    """What the form asked for: a redirect, or a status."""
+    location = f"{ctx.endpoint}/{version.bucket}/{quote(version.key)}"
+    headers = {"ETag": version.etag, "Location": location}
+    redirect = fields.get("success_action_redirect") or fields.get("redirect")
+    if redirect and urlsplit(redirect).scheme in ("http", "https"):
+        told = urlencode({"bucket": version.bucket, "key": version.key, "etag": version.etag})
+        separator = "&" if "?" in redirect else "?"
+        return Reply({}, 303, {**headers, "Location": f"{redirect}{separator}{told}"})
+    status = fields.get("success_action_status")
+    members = {"Location": location, "Bucket": version.bucket, "Key": version.key, "ETag": version.etag}
+    return Reply(members, int(status) if status in ("200", "201") else 204, headers)

@@ -1,0 +1,181 @@
+"""The settings of a bucket, most of them kept as they were put and told again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from clary.errors import NotSupported
+from clary.services.s3.bucket import bucket_of, edit, versioning_of
+from clary.services.s3.errors import (
+    IllegalVersioningConfigurationException,
+    MalformedXML,
+    NoSuchCORSConfiguration,
+    NoSuchLifecycleConfiguration,
+    NoSuchPublicAccessBlockConfiguration,
+    NoSuchTagSet,
+    NoSuchWebsiteConfiguration,
+    ObjectLockConfigurationNotFoundError,
+    OwnershipControlsNotFoundError,
+    ReplicationConfigurationNotFoundError,
+)
+from clary.services.s3.meta import MAX_BUCKET_TAGS, tag_set, tags_of_set
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.errors import ServiceError
+    from clary.platform import Platform
+    from clary.services.service import Document
+
+
+class _Family(Protocol):
+    _platform: Platform
+
+
+Operation = Callable[[_Family, "Context", "Document"], "Document | None"]
+
+DEFAULT_ENCRYPTION = {
+    "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]
+}
+
+
+def recorded(member: str) -> Operation:
+    """An operation that keeps one member of its request as a setting of the bucket."""
+
+    def put(self: _Family, ctx: Context, request: Document) -> None:
+        value = request.get(member)
+        if value is None:
+            raise MalformedXML
+        edit(self._platform, bucket_of(self._platform, request), ctx, lambda spec: spec.update({member: value}))
+
+    return put
+
+
+def told(member: str, absent: Callable[[], ServiceError] | Document, *, wrapped: bool = False) -> Operation:
+    """An operation that answers a setting, or its members; `absent` is the error or answer when there is none."""
+
+    def get(self: _Family, _: Context, request: Document) -> Document:
+        value = bucket_of(self._platform, request).spec.get(member)
+        if value is None:
+            if callable(absent):
+                raise absent()
+            value = absent
+        return {member: value} if wrapped else dict(value)
+
+    return get
+
+
+def forgotten(member: str) -> Operation:
+    """An operation that removes a setting."""
+
+    def delete(self: _Family, ctx: Context, request: Document) -> None:
+        edit(self._platform, bucket_of(self._platform, request), ctx, lambda spec: spec.pop(member, None))
+
+    return delete
+
+
+class BucketSettings:
+    """What can be put on a bucket, got from it and taken off it."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    put_bucket_cors = recorded("CORSConfiguration")
+    get_bucket_cors = told(
+        "CORSConfiguration", lambda: NoSuchCORSConfiguration("The CORS configuration does not exist")
+    )
+    delete_bucket_cors = forgotten("CORSConfiguration")
+
+    put_bucket_encryption = recorded("ServerSideEncryptionConfiguration")
+    get_bucket_encryption = told("ServerSideEncryptionConfiguration", DEFAULT_ENCRYPTION, wrapped=True)
+    delete_bucket_encryption = forgotten("ServerSideEncryptionConfiguration")
+
+    put_bucket_lifecycle_configuration = recorded("LifecycleConfiguration")
+    get_bucket_lifecycle_configuration = told(
+        "LifecycleConfiguration", lambda: NoSuchLifecycleConfiguration("The lifecycle configuration does not exist")
+    )
+    delete_bucket_lifecycle = forgotten("LifecycleConfiguration")
+
+    put_bucket_logging = recorded("BucketLoggingStatus")
+    get_bucket_logging = told("BucketLoggingStatus", {})
+
+    put_bucket_notification_configuration = recorded("NotificationConfiguration")
+    get_bucket_notification_configuration = told("NotificationConfiguration", {})
+
+    put_bucket_ownership_controls = recorded("OwnershipControls")
+    get_bucket_ownership_controls = told(
+        "OwnershipControls",
+        lambda: OwnershipControlsNotFoundError("The bucket ownership controls were not found"),
+        wrapped=True,
+    )
+    delete_bucket_ownership_controls = forgotten("OwnershipControls")
+
+    put_public_access_block = recorded("PublicAccessBlockConfiguration")
+    get_public_access_block = told(
+        "PublicAccessBlockConfiguration",
+        lambda: NoSuchPublicAccessBlockConfiguration("The public access block configuration was not found"),
+        wrapped=True,
+    )
+    delete_public_access_block = forgotten("PublicAccessBlockConfiguration")
+
+    put_bucket_website = recorded("WebsiteConfiguration")
+    get_bucket_website = told(
+        "WebsiteConfiguration",
+        lambda: NoSuchWebsiteConfiguration("The specified bucket does not have a website configuration"),
+    )
+    delete_bucket_website = forgotten("WebsiteConfiguration")
+
+    put_bucket_accelerate_configuration = recorded("AccelerateConfiguration")
+    get_bucket_accelerate_configuration = told("AccelerateConfiguration", {})
+
+    put_bucket_request_payment = recorded("RequestPaymentConfiguration")
+    get_bucket_request_payment = told("RequestPaymentConfiguration", {"Payer": "BucketOwner"})
+
+    get_bucket_replication = told(
+        "ReplicationConfiguration",
+        lambda: ReplicationConfigurationNotFoundError("The replication configuration was not found"),
+        wrapped=True,
+    )
+    get_object_lock_configuration = told(
+        "ObjectLockConfiguration",
+        lambda: ObjectLockConfigurationNotFoundError("Object Lock configuration does not exist for this bucket"),
+        wrapped=True,
+    )
+
+    def put_bucket_versioning(self, ctx: Context, request: Document) -> None:
+        """Turns versioning on, or suspends it; it can never be as if it had not been on."""
+        configuration = request["VersioningConfiguration"]
+        if configuration.get("MFADelete") == "Enabled":
+            raise NotSupported("Clary does not support MFA delete.")
+        status = configuration.get("Status")
+        if status not in ("Enabled", "Suspended"):
+            raise IllegalVersioningConfigurationException(
+                "The Versioning element must be specified" if status is None else "Unknown versioning status"
+            )
+        bucket = bucket_of(self._platform, request)
+        edit(self._platform, bucket, ctx, lambda spec: spec.update(Versioning={"Status": status}))
+
+    def get_bucket_versioning(self, _: Context, request: Document) -> Document:
+        """Whether versioning is on or suspended; nothing when it never was on."""
+        status = versioning_of(bucket_of(self._platform, request))
+        return {"Status": status} if status else {}
+
+    def put_bucket_tagging(self, ctx: Context, request: Document) -> None:
+        """Replaces the tags of a bucket."""
+        self._tag(ctx, request, tags_of_set(request["Tagging"].get("TagSet") or (), MAX_BUCKET_TAGS))
+
+    def get_bucket_tagging(self, _: Context, request: Document) -> Document:
+        """The tags of a bucket."""
+        tags = bucket_of(self._platform, request).tags
+        if not tags:
+            raise NoSuchTagSet("The TagSet does not exist", BucketName=request["Bucket"])
+        return {"TagSet": tag_set(tags)}
+
+    def delete_bucket_tagging(self, ctx: Context, request: Document) -> None:
+        """Removes the tags of a bucket."""
+        self._tag(ctx, request, {})
+
+    def _tag(self, ctx: Context, request: Document, tags: dict[str, str]) -> None:
+        bucket = bucket_of(self._platform, request)
+        self._platform.records.edit(bucket, lambda record: replace(record, tags=tags, modified=ctx.now))

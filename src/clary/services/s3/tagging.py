@@ -1,0 +1,49 @@
+"""The tags of objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clary.http import Reply
+from clary.services.s3.bucket import bucket_of
+from clary.services.s3.meta import MAX_OBJECT_TAGS, tag_set, tags_of_set
+from clary.services.s3.objects import version_member
+from clary.services.s3.reading import readable
+
+if TYPE_CHECKING:
+    from clary.context import Context
+    from clary.platform import Platform
+    from clary.services.service import Document
+    from clary.store.objects import Version
+    from clary.store.records import Record
+
+
+class Tagging:
+    """Tags on an object, or on one version of it."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def put_object_tagging(self, ctx: Context, request: Document) -> Document:
+        """Replaces the tags."""
+        return self._tag(ctx, request, tags_of_set(request["Tagging"].get("TagSet") or (), MAX_OBJECT_TAGS))
+
+    def get_object_tagging(self, ctx: Context, request: Document) -> Document:
+        """The tags."""
+        bucket, version = self._version(ctx, request)
+        return {"TagSet": tag_set(version.meta.tags), **version_member(bucket, version)}
+
+    def delete_object_tagging(self, ctx: Context, request: Document) -> Reply:
+        """Removes the tags."""
+        return Reply(self._tag(ctx, request, {}), 204)
+
+    def _tag(self, ctx: Context, request: Document, tags: dict[str, str]) -> Document:
+        bucket, version = self._version(ctx, request)
+        meta = version.meta
+        meta.tags = tags
+        self._platform.objects.index.describe(version, meta)
+        return version_member(bucket, version)
+
+    def _version(self, ctx: Context, request: Document) -> tuple[Record, Version]:
+        bucket = bucket_of(self._platform, request)
+        return bucket, readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
