@@ -143,6 +143,12 @@ def test_good_requests_pass(wire: Wire, validators: Validators) -> None:
     passes("iam", "GetAccountSummary")
 
 
+def test_patterns_are_not_tried_on_endless_text(wire: Wire, validators: Validators) -> None:
+    error = refusal(wire, validators, "sagemaker", "ListModels", {"NameContains": "a" * 10**6 + "!"})
+    assert error.message.startswith("1 validation error detected")
+    assert error.message.endswith("Member must have length less than or equal to 63")
+
+
 def test_every_operation_compiles(wire: Wire, validators: Validators) -> None:
     for service in wire.models.services:
         for operation in wire.models.service(service).operation_names:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections import defaultdict
 from functools import cached_property
@@ -20,6 +19,9 @@ _REPLACEMENTS: Mapping[str, str] = {
     r"\z": r"\Z",
     r"[\w-_]": r"[\w\-_]",
 }
+_ASSIGNED = (range(0x40000), range(0xE0000, 0xE0200))
+"""Where characters may be; the rest of Unicode is empty or private, and takes long to look through."""
+
 _REPEATED_END = re.compile(r"\$\{\d+,\d+\}$")
 
 
@@ -50,11 +52,12 @@ class Patterns:
     def _categories(self) -> Mapping[str, str]:
         """Ranges of characters by general category (`Zs`) and by its first letter (`Z`)."""
         ranges: dict[str, list[str]] = defaultdict(list)
-        start = 0
-        for category, run in groupby(map(unicodedata.category, map(chr, range(sys.maxunicode + 1)))):
-            end = start + sum(1 for _ in run)
-            text = f"\\U{start:08x}-\\U{end - 1:08x}"
-            ranges[category].append(text)
-            ranges[category[0]].append(text)
-            start = end
+        for block in _ASSIGNED:
+            start = block.start
+            for category, run in groupby(map(unicodedata.category, map(chr, block))):
+                end = start + sum(1 for _ in run)
+                text = f"\\U{start:08x}-\\U{end - 1:08x}"
+                ranges[category].append(text)
+                ranges[category[0]].append(text)
+                start = end
         return {name: "".join(texts) for name, texts in ranges.items()}

@@ -173,7 +173,7 @@ class Serializers:
         if shape.serialization.get("eventstream"):
             return _stream_body(name, EventWriter(shape, self._document, self._event_type))
         if shape.type_name in {"blob", "string"}:
-            write = _blob_body(name)
+            write = _blob_body(name, "application/json" if shape.type_name == "string" else "application/octet-stream")
         else:
             write_document = self._root(shape, shape.serialization.get("name", shape.name))
             write = _document_body(lambda members: write_document(members[name]), self._content_type, needs=name)
@@ -225,11 +225,11 @@ def _document_body(
     return write_document
 
 
-def _blob_body(name: str) -> Callable[[Mapping[str, Any], Response], None]:
+def _blob_body(name: str, content_type: str) -> Callable[[Mapping[str, Any], Response], None]:
     def write_blob(members: Mapping[str, Any], response: Response) -> None:
         body = members.get(name, b"")
         response.body = body.encode() if isinstance(body, str) else body
-        response.headers.setdefault("Content-Type", "application/octet-stream")
+        response.headers.setdefault("Content-Type", content_type)
         if isinstance(body, FileSlice):
             response.headers.setdefault("Content-Length", str(body.length))
 

@@ -54,6 +54,9 @@ class Constraint(NamedTuple):
 Check = Callable[[Any, Path | None, list[Finding]], None]
 Refuse = Callable[[Sequence[Finding]], ServiceError]
 
+PATTERN_LIMIT = 4096
+"""Longer text than this, and than the model allows, is not matched against its pattern."""
+
 NOT_NULL = "Member must not be null"
 
 
@@ -177,11 +180,19 @@ class _Compiler:
             found = _ranges(traits)
         if "pattern" in traits:
             text = f"Member must satisfy regular expression pattern: {traits['pattern']}"
-            found.append(Constraint(self._patterns.matcher(traits["pattern"]), text))
+            found.append(Constraint(_bounded(self._patterns.matcher(traits["pattern"]), traits.get("max")), text))
         if shape.type_name == "string" and shape.enum and shape.name not in _OPEN_ENUMS:
             text = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
             found.append(Constraint(frozenset(shape.enum).__contains__, text))
         return found
+
+
+def _bounded(matches: Callable[[str], object], most: float | None) -> Callable[[str], object]:
+    # Some patterns take time squared; text that is far too long is refused for its length alone.
+    if most is None:
+        return matches
+    limit = max(most, PATTERN_LIMIT)
+    return lambda value: len(value) > limit or matches(value)
 
 
 def _lengths(traits: Mapping[str, Any]) -> list[Constraint]:
