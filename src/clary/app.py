@@ -24,6 +24,7 @@ from clary.controllers.identity import PREFIX, CredentialsPage
 from clary.controllers.loop import Controller, Loop
 from clary.controllers.processing_job import ProcessingJobController
 from clary.controllers.training_job import TrainingJobController
+from clary.controllers.tuning_job import TuningJobController
 from clary.gateway import Gateway
 from clary.http import Request, Response
 from clary.invoke import Invoker
@@ -97,6 +98,7 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         TrainingJobController(platform, backend, capacity),
         ProcessingJobController(platform, backend, capacity),
         EndpointController(platform, backend),
+        TuningJobController(platform),
     ]
 
 

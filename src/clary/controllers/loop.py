@@ -24,6 +24,9 @@ IDLE_S = 30.0
 RETRY_S = 2.0
 PATIENCE = 5
 
+OWNER = "TuningJobArn"
+"""Observed member that names the record which waits for this one to end."""
+
 log = logging.getLogger(__name__)
 
 
@@ -112,9 +115,16 @@ class Loop:
             if outcome is None:
                 self._records.delete(record)
             else:
-                self._records.apply(outcome)
+                self._wake_owner(self._records.apply(outcome))
         except Conflict:
             self._records.release(record, self._clock.now())
+
+    def _wake_owner(self, record: Record) -> None:
+        owner = (
+            self._records.by_arn(record.observed[OWNER]) if record.due is None and OWNER in record.observed else None
+        )
+        if owner is not None:
+            self._records.touch(owner.kind, owner.account, owner.region, owner.name, self._clock.now())
 
     def _after_failure(self, controller: Controller, record: Record, error: Exception) -> Record:
         now = self._clock.now()

@@ -8,5 +8,6 @@ from .models import Models
 from .processing import Processing
 from .tags import Tags
 from .training import Training
+from .tuning import Tuning
 
-SERVICE = Service("sagemaker", Training, Processing, Models, EndpointConfigs, Endpoints, Tags, access=access)
+SERVICE = Service("sagemaker", Training, Tuning, Processing, Models, EndpointConfigs, Endpoints, Tags, access=access)
