@@ -60,6 +60,16 @@ def test_platform_may_act(authorizer: Authorizer, ctx: Context) -> None:
     authorizer.authorize(replace(ctx, principal=service), [READ])
 
 
+def test_platform_needs_the_trust_of_a_role(authorizer: Authorizer, ctx: Context) -> None:
+    name = "sagemaker.amazonaws.com"
+    caller = replace(ctx, principal=Principal(PrincipalKind.SERVICE, ACCOUNT, name, name, name))
+    trust = statement(action="sts:AssumeRole", Principal={"Service": name})
+    check = Check("sts:AssumeRole", "arn:aws:iam::123456789012:role/worker", resource_policies=(trust,), trust=True)
+    authorizer.authorize(caller, [check])
+    other = statement(action="sts:AssumeRole", Principal={"Service": "ec2.amazonaws.com"})
+    refusal(authorizer, caller, replace(check, resource_policies=(other,)))
+
+
 def test_every_check_must_be_allowed(authorizer: Authorizer, ctx: Context, accounts: Accounts) -> None:
     caller = as_user(ctx, accounts.user("ada", statement(action="s3:Get*")))
     authorizer.authorize(caller, [READ])

@@ -136,6 +136,15 @@ def test_resource_policy_alone(principal: Principal, named: object, boundary: Po
     assert ask(Grants(NOTHING, boundary), attached, principal=principal).allowed is expected
 
 
+def test_only_services_are_services() -> None:
+    name = "sagemaker.amazonaws.com"
+    attached = document(allow(Principal={"Service": name}))
+    service = Principal(PrincipalKind.SERVICE, ACCOUNT, name, name, name)
+    assert ask(Grants(NOTHING), attached, principal=service).allowed
+    user = Principal(PrincipalKind.USER, ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/{name}", "AIDA", name)
+    assert not ask(Grants(NOTHING), attached, principal=user).allowed
+
+
 def test_not_principal() -> None:
     attached = document({"Effect": "Deny", "NotPrincipal": {"AWS": ADA.arn}, "Action": "*", "Resource": "*"})
     everything = Grants(document(allow()))
@@ -210,3 +219,25 @@ def test_limits_never_allow_more(statements: list[dict[str, Any]], limits: list[
 def test_order_does_not_matter(statements: list[dict[str, Any]]) -> None:
     assert ask(Grants(document(*statements))).explicit
     assert ask(Grants(document(*statements)), action="s3:GetBucketAcl").allowed
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["*", "s3:*", "Allow", "${a", "arn:aws:s3:::b"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["Effect", "Action", "Resource", "Principal", "AWS", "Condition", "StringLike", "Sid"]),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_any_json_is_a_policy_or_refused(element: Any) -> None:
+    try:
+        parsed = policy.parse(json.dumps({"Statement": element}))
+    except InvalidPolicy:
+        return
+    assert ask(Grants(parsed), parsed).allowed in (True, False)

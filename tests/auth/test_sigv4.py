@@ -22,6 +22,7 @@ from clary.clock import SystemClock
 from clary.context import ANONYMOUS, PrincipalKind
 from clary.errors import AccessDenied, ServiceError
 from clary.http import BytesBody, Request, read
+from clary.protocol.stream import AwsChunkedBody
 from tests.auth.conftest import ACCOUNT, Accounts, HandClock
 
 if TYPE_CHECKING:
@@ -287,6 +288,21 @@ def test_presigned_v2(authenticator: Authenticator, caller: Caller, clock: HandC
     assert code(lambda: authenticator.authenticate(http, "s3", s3=True)) == "AccessDenied"
 
 
+@pytest.mark.parametrize("version", [2, 4])
+def test_presigned_by_a_session(
+    authenticator: Authenticator, caller: Caller, credentials: Credentials, accounts: Accounts, version: int
+) -> None:
+    issued = credentials.issue_session(accounts.role("worker"), "job", timedelta(hours=1))
+    caller.keys = botocore.credentials.Credentials(
+        issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"]
+    )
+    if version == 4:
+        http = caller.presigned("/b/k")
+    else:
+        http = caller.sign(botocore.auth.HmacV1QueryAuth(caller.keys), AWSRequest("GET", HOST + "/b/k"))
+    assert authenticator.authenticate(http, "s3", s3=True).principal.name == "worker"
+
+
 def test_presigned_v2_of_a_host_bucket(credentials: Credentials, caller: Caller, clock: HandClock) -> None:
     authenticator = Authenticator(credentials, clock, s3_domain="s3.lan")
     request = AWSRequest("GET", "http://pictures.s3.lan/k", auth_path="/pictures/k")
@@ -314,10 +330,24 @@ def _chunk_signature(key: bytes, scope: Scope, moment: str, previous: str, chunk
     return hmac.digest(key, "\n".join(lines).encode(), "sha256").hex()
 
 
-def test_signed_chunks_come_with_verifiers(authenticator: Authenticator, caller: Caller, clock: HandClock) -> None:
+def test_body_of_signed_chunks(authenticator: Authenticator, caller: Caller) -> None:
     request = AWSRequest("PUT", HOST + "/b/k", headers={"X-Amz-Content-SHA256": sigv4.SIGNED_CHUNKS[0]}, data=b"")
     signer = botocore.auth.SigV4Auth(caller.keys, "s3", "eu-west-1")
-    assert authenticator.authenticate(caller.sign(signer, request), "s3", s3=True).verifiers
+    http = caller.sign(signer, request)
+    verifiers = authenticator.authenticate(http, "s3", s3=True).verifiers
+    assert verifiers
+    moment, seed = http.headers["x-amz-date"], http.headers["authorization"][-64:]
+    scope = Scope(moment[:8], "eu-west-1", "s3")
+    key = sigv4.signing_key(caller.keys.secret_key, scope)
+    content, previous = b"", seed
+    for chunk in (b"first", b"second", b""):
+        previous = _chunk_signature(key, scope, moment, previous, chunk)
+        content += b"%x;chunk-signature=%s\r\n%s\r\n" % (len(chunk), previous.encode(), chunk)
+    assert asyncio.run(read(AwsChunkedBody(BytesBody(content), *verifiers), 100)) == b"firstsecond"
+    verifiers = authenticator.authenticate(http, "s3", s3=True).verifiers
+    assert verifiers
+    forged = AwsChunkedBody(BytesBody(content.replace(b"second", b"sekond")), *verifiers)
+    assert code(lambda: asyncio.run(read(forged, 100))) == "SignatureDoesNotMatch"
 
 
 @pytest.mark.parametrize("signer", [botocore.auth.S3SigV4PostAuth, botocore.auth.HmacV1PostAuth])

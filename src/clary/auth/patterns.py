@@ -35,21 +35,38 @@ def matcher(patterns: Iterable[str]) -> Matcher:
 
 def glob(pattern: str, text: str, lookup: Lookup) -> bool:
     """Whether `text` fits `pattern`, whose variables are filled in first; a variable without a value fits nothing."""
-    expression = []
+    segments = [""]
     for number, part in enumerate(_VARIABLE.split(pattern)):
         if number % 2 == 0:
-            expression.append(regex(part))
+            first, *others = map(_literal, part.split("*"))
+            segments[-1] += first
+            segments += others
             continue
         value = _value(part, lookup)
         if value is None:
             return False
-        expression.append(re.escape(value))
-    return re.fullmatch("".join(expression), text, re.DOTALL) is not None
+        segments[-1] += re.escape(value)
+    return re.fullmatch(_joined(segments), text, re.DOTALL) is not None
 
 
 def regex(pattern: str) -> str:
     """The regular expression of a pattern without variables."""
-    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return _joined([_literal(segment) for segment in pattern.split("*")])
+
+
+def _literal(segment: str) -> str:
+    return re.escape(segment).replace(r"\?", ".")
+
+
+def _joined(segments: list[str]) -> str:
+    """The expression for segments with any text between them; takes linear time even where nothing fits.
+
+    The first place where a segment fits is as good as any later one, so the groups need not be tried again.
+    """
+    if len(segments) == 1:
+        return segments[0]
+    first, *middle, last = segments
+    return first + "".join([f"(?>.*?{segment})" for segment in middle if segment]) + ".*" + last
 
 
 def fill(text: str, lookup: Lookup) -> str | None:

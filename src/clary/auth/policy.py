@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary.auth import conditions
 from clary.auth.patterns import Lookup, Matcher, Values, matcher
+from clary.context import PrincipalKind
 
 if TYPE_CHECKING:
     from clary.context import Principal
@@ -158,7 +159,8 @@ def _who(value: object) -> Who:
     services = frozenset(str(name) for name in as_list(groups.get("Service", [])))
 
     def match(principal: Principal) -> Match:
-        if principal.arn in names or principal.name in services:
+        # A user may bear the name of a service without being it.
+        if principal.arn in names or (principal.kind is PrincipalKind.SERVICE and principal.name in services):
             return Match.DIRECT
         if "*" in names or (principal.role_arn and principal.role_arn in names):
             return Match.LIMITED
