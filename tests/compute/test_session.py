@@ -6,6 +6,7 @@ import os
 import pty
 import socket
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,6 @@ import pytest
 from clary.compute.base import Forward
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from clary.compute.base import Handle
     from clary.compute.probe import Machine
     from tests.compute.conftest import Bench
@@ -90,7 +89,7 @@ def test_a_command_sees_what_the_workload_sees(bench: Bench) -> None:
 
 
 INSTANCE = ("python", "-m", "clary.agent.instance")
-USER_DATA = "#!/bin/sh\necho booted on $(hostname)\necho kept > /home/note\necho here > /usr/local/note\n"
+USER_DATA = "#!/bin/sh\necho booted on $(hostname)\necho kept > /home/note\n"
 
 
 def _boot(bench: Bench, name: str, root: Path, user_data: str = USER_DATA) -> Handle:
@@ -110,9 +109,19 @@ def test_an_instance_runs_its_user_data_once_and_keeps_its_disk(bench: Bench, tm
     assert bench.wait(first).exit_code == 0
     second = _boot(bench, "second", tmp_path / "root")
     bench.wait(second, lambda seen: seen.phase == "running")
-    done = bench.backend.execute(second, ["cat", "/home/note", "/etc/motd", "/usr/local/note"])
-    assert done.output.split() == [b"kept", b"more", b"x", b"here"]
+    done = bench.backend.execute(second, ["cat", "/home/note", "/etc/motd"])
+    assert done.output.split() == [b"kept", b"more", b"x"]
     assert bench.log("second") == []
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_an_instance_of_root_keeps_changes_of_the_system(bench: Bench, tmp_path: Path, machine: Machine) -> None:
+    if not machine.root:
+        pytest.skip("only root may change /usr")
+    for name, command in (("one", "echo here > /usr/local/note"), ("two", "cat /usr/local/note")):
+        bench.run(name, "sh", "-c", command, root=tmp_path / "root", cwd="/")
+    assert bench.log("two") == ["here"]
+    assert not Path("/usr/local/note").exists()
 
 
 @pytest.mark.usefixtures("namespaces")

@@ -80,6 +80,8 @@ def enter(view: View, relay: socket.socket | None = None) -> None:
     _settings(view)
     for bind in sorted(view.binds, key=lambda bind: Path(bind.target).parts):
         _show(bind.source, bind.target, writable=bind.writable)
+    if view.root is not None:
+        _package_folders(view.root)
     _processes()
     _devices(view.memory_bytes)
     for name, folder in view.cgroups.items():
@@ -139,7 +141,10 @@ def _system(root: Path | None) -> None:
 
 
 def _layered(name: str, root: Path) -> bool:
-    """Show a system folder with a layer of its own for changes; False where the disk of `root` cannot hold one."""
+    """Show a system folder with a layer of its own for changes; False where that cannot be."""
+    if Path(f"{_HOST}{name}").stat().st_uid != os.getuid():
+        # An ordinary user's namespace does not know the owner of the system, so nobody inside could change it anyway.
+        return False
     layer = Path(f"{_HOST}{root}") / ".layers" / name.strip("/").replace("/", "-")
     for part in ("upper", "work"):
         (layer / part).mkdir(parents=True, exist_ok=True)
@@ -150,6 +155,14 @@ def _layered(name: str, root: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _package_folders(root: Path) -> None:
+    """What apt expects in /var besides what it makes by itself."""
+    if Path(f"{_HOST}/var/lib/dpkg").exists():
+        _layered("/var/lib/dpkg", root)
+    for name in ("cache/apt/archives/partial", "lib/apt/lists/partial", "log/apt", "tmp"):
+        Path("/var", name).mkdir(parents=True, exist_ok=True)
 
 
 def _settings(view: View) -> None:
@@ -175,9 +188,15 @@ def _copy_settings(etc: Path) -> None:
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, place, symlinks=True)
+            shutil.copytree(source, place, symlinks=True, copy_function=_copy_public)
         elif source.exists():
-            shutil.copy2(source, place, follow_symlinks=False)
+            _copy_public(source, place)
+
+
+def _copy_public(source: str | Path, place: str | Path) -> None:
+    """Copy a file that every user of the machine may read; others are secrets."""
+    if Path(source).lstat().st_mode & 0o004:
+        shutil.copy2(source, place, follow_symlinks=False)
 
 
 def _show_settings(etc: Path) -> None:
