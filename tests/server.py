@@ -84,9 +84,8 @@ class ClaryServer:
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
-            region_name=REGION,
             config=retries.merge(config) if config else retries,
-            **{**keys, **options},
+            **{**keys, "region_name": REGION, **options},
         )
 
     @property
