@@ -28,7 +28,9 @@ CLIENT_ERROR_CODE = 2
 class Algorithm(Protocol):
     """A built-in algorithm."""
 
-    hyperparameters: Sequence[Hyperparameter]
+    @property
+    def hyperparameters(self) -> Sequence[Hyperparameter]:
+        """All that a job may set."""
 
     def train(self, job: Job, values: Mapping[str, Any]) -> None:
         """Read the channels, write metrics to the log and the artefact to the model folder.

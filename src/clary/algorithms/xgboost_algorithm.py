@@ -98,7 +98,7 @@ class Fit:
             maximize = is_maximized(metric) if metric else None
             callbacks.append(
                 xgboost.callback.EarlyStopping(
-                    self._patience, metric_name=metric, data_name="validation", maximize=maximize, save_best=True
+                    rounds=self._patience, metric_name=metric, data_name="validation", maximize=maximize, save_best=True
                 )
             )
         if checkpoints is not None:

@@ -124,9 +124,12 @@ def _call(function: Call | None, arguments: int) -> Any:
     """The function as one that takes the context first, whether it wants the context (last) or not."""
     if function is None:
         return None
-    if len(inspect.signature(function).parameters) > arguments:
-        return function
-    return lambda _context, *values: function(*values)
+    takes_context = len(inspect.signature(function).parameters) > arguments
+
+    def call(context: Context, *values: Any) -> Any:
+        return function(*values, context) if takes_context else function(*values)
+
+    return call
 
 
 def _checked(status: int, function: Call, *arguments: Any) -> Any:

@@ -35,6 +35,7 @@ def keep_running(work: Callable[[], None], workers: int) -> None:
         if not stopping:
             print(f"Worker {child} ended with status {status}; starting another.", file=sys.stderr)  # noqa: T201
             time.sleep(RESTART_PAUSE_S)
+        if not stopping:
             children.add(_start(work))
 
 
