@@ -15,9 +15,10 @@ from botocore.awsrequest import AWSRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clary.auth import sigv4
+from clary.auth.payload import SIGNED_CHUNKS, ChunkVerifier
 from clary.auth.post_policy import EntityTooLarge, refuse_violation
-from clary.auth.sigv4 import Authenticator, ChunkVerifier, Scope
+from clary.auth.signing import Scope, signing_key
+from clary.auth.sigv4 import Authenticator
 from clary.clock import SystemClock
 from clary.context import ANONYMOUS, PrincipalKind
 from clary.errors import AccessDenied, ServiceError
@@ -312,7 +313,7 @@ def test_presigned_v2_of_a_host_bucket(credentials: Credentials, caller: Caller,
 
 def test_chunk_signatures_form_a_chain() -> None:
     scope = Scope("20260301", "eu-west-1", "s3")
-    key = sigv4.signing_key("secret", scope)
+    key = signing_key("secret", scope)
     moment, seed = "20260301T120000Z", "0" * 64
     first = _chunk_signature(key, scope, moment, seed, b"first")
     last = _chunk_signature(key, scope, moment, first, b"")
@@ -331,14 +332,14 @@ def _chunk_signature(key: bytes, scope: Scope, moment: str, previous: str, chunk
 
 
 def test_body_of_signed_chunks(authenticator: Authenticator, caller: Caller) -> None:
-    request = AWSRequest("PUT", HOST + "/b/k", headers={"X-Amz-Content-SHA256": sigv4.SIGNED_CHUNKS[0]}, data=b"")
+    request = AWSRequest("PUT", HOST + "/b/k", headers={"X-Amz-Content-SHA256": SIGNED_CHUNKS[0]}, data=b"")
     signer = botocore.auth.SigV4Auth(caller.keys, "s3", "eu-west-1")
     http = caller.sign(signer, request)
     verifiers = authenticator.authenticate(http, "s3", s3=True).verifiers
     assert verifiers
     moment, seed = http.headers["x-amz-date"], http.headers["authorization"][-64:]
     scope = Scope(moment[:8], "eu-west-1", "s3")
-    key = sigv4.signing_key(caller.keys.secret_key, scope)
+    key = signing_key(caller.keys.secret_key, scope)
     content, previous = b"", seed
     for chunk in (b"first", b"second", b""):
         previous = _chunk_signature(key, scope, moment, previous, chunk)

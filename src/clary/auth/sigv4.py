@@ -5,48 +5,30 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from clary.auth import canonical, errors, presigned
 from clary.auth.errors import Family
+from clary.auth.payload import SIGNED_CHUNKS, UNSIGNED_PAYLOAD, ChunkVerifier, Verify, verify_body
 from clary.auth.post_policy import signed_form
+from clary.auth.signing import Scope, same, signing_key
 from clary.context import ANONYMOUS, Principal
 from clary.errors import AccessDenied, ServiceError
-from clary.http import Body, BytesBody, Request
+from clary.http import BytesBody, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clary.auth.credentials import Credential, Credentials
     from clary.clock import Clock
-
-Verify = Callable[[str, str], None]
-"""Takes the SHA-256 of what was signed, in hexadecimal, and its signature; raises when they do not belong together."""
-
-UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
-SIGNED_CHUNKS = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
 
 _MAX_SIGNING_KEYS = 4096
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 +Credential=([^/, ]+)/(\d{8})/([^/, ]*)/([^/, ]+)/aws4_request, *"
     r"SignedHeaders=([^, ]+), *Signature=([0-9a-f]{64})"
 )
-_EMPTY_SHA256 = hashlib.sha256().hexdigest()
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class Scope(NamedTuple):
-    """Where and when a signing key is valid."""
-
-    date: str
-    region: str
-    service: str
-
-    def text(self) -> str:
-        """The scope as signatures write it."""
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +77,7 @@ class Authenticator:
             wanted = hmac.digest(key, signed.policy.encode(), "sha256").hex()
         else:
             region, wanted = "", presigned.signature_v2(credential.secret, signed.policy)
-        if not _same(wanted, signed.signature):
+        if not same(wanted, signed.signature):
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.policy)
         return Signature(credential.principal, region)
 
@@ -141,7 +123,7 @@ class Authenticator:
         declared = http.headers.get("x-amz-content-sha256", "")
         if family is Family.S3:
             payload = declared or UNSIGNED_PAYLOAD
-            _verify_body(http, payload)
+            verify_body(http, payload)
         else:
             payload = self._payload(http, declared, family)
         request = canonical.request(http, signed.headers, payload, signed.query, s3=family is Family.S3)
@@ -156,7 +138,7 @@ class Authenticator:
             raise errors.presigned_expired(datetime.fromtimestamp(signed.expires, UTC), now)
         credential = self._credential(Family.S3, signed.access_key, signed.token)
         wanted = presigned.signature_v2(credential.secret, signed.string_to_sign)
-        if not _same(wanted, signed.signature):
+        if not same(wanted, signed.signature):
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.string_to_sign)
         return Signature(credential.principal)
 
@@ -177,7 +159,7 @@ class Authenticator:
         if family is Family.S3:
             if not declared:
                 raise errors.InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-            _verify_body(http, declared)
+            verify_body(http, declared)
             return declared
         if declared == UNSIGNED_PAYLOAD:
             return declared
@@ -195,7 +177,7 @@ class Authenticator:
         digest = hashlib.sha256(request.encode("latin-1", "replace")).hexdigest()
         string_to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope.text()}\n{digest}"
         key = self._signing_key(credential.secret, scope)
-        if not _same(hmac.digest(key, string_to_sign.encode(), "sha256").hex(), given):
+        if not same(hmac.digest(key, string_to_sign.encode(), "sha256").hex(), given):
             raise errors.mismatch(family, credential.principal.access_key, given, string_to_sign)
 
     def _signing_key(self, secret: str, scope: Scope) -> bytes:
@@ -206,91 +188,6 @@ class Authenticator:
                 self._signing_keys.clear()
             key = self._signing_keys[name] = signing_key(secret, scope)
         return key
-
-
-def signing_key(secret: str, scope: Scope) -> bytes:
-    """The key that signs requests of one day, region and service."""
-    key = f"AWS4{secret}".encode()
-    for part in (*scope, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key
-
-
-class ChunkVerifier:
-    """Checks the chain of signatures inside of a body; chunks must come in order."""
-
-    def __init__(self, key: bytes, scope: Scope, moment: str, seed: str) -> None:
-        self._key = key
-        self._where = f"{moment}\n{scope.text()}"
-        self._previous = seed
-
-    def verify_chunk(self, sha256_hex: str, signature: str) -> None:
-        """Accepts the next chunk, which has this digest.
-
-        Raises:
-            SignatureDoesNotMatch: it was not signed so.
-        """
-        self._verify(
-            f"AWS4-HMAC-SHA256-PAYLOAD\n{self._where}\n{self._previous}\n{_EMPTY_SHA256}\n{sha256_hex}", signature
-        )
-
-    def verify_trailer(self, sha256_hex: str, signature: str) -> None:
-        """Accepts the trailing headers, which have this digest in their canonical form.
-
-        Raises:
-            SignatureDoesNotMatch: they were not signed so.
-        """
-        self._verify(f"AWS4-HMAC-SHA256-TRAILER\n{self._where}\n{self._previous}\n{sha256_hex}", signature)
-
-    def _verify(self, string_to_sign: str, signature: str) -> None:
-        wanted = hmac.digest(self._key, string_to_sign.encode(), "sha256").hex()
-        if not _same(wanted, signature):
-            raise errors.mismatch(Family.S3, signature=signature, string_to_sign=string_to_sign)
-        self._previous = signature
-
-
-class VerifiedBody:
-    """A body that must have the digest that was signed."""
-
-    def __init__(self, body: Body, sha256_hex: str) -> None:
-        self._body = body
-        self._sha256 = sha256_hex
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        digest = hashlib.sha256()
-        async for chunk in self._body:
-            digest.update(chunk)
-            yield chunk
-        _refuse_other_digest(self._sha256, digest.hexdigest())
-
-
-def _same(wanted: str, given: str) -> bool:
-    """Compares without telling by the time it takes where the difference lies."""
-    return hmac.compare_digest(wanted.encode(), given.encode())
-
-
-def _verify_body(http: Request, declared: str) -> None:
-    """Has the bytes of an S3 request checked against the digest that its signature covers."""
-    if declared in (UNSIGNED_PAYLOAD, UNSIGNED_TRAILER) or declared in SIGNED_CHUNKS:
-        return
-    if not _SHA256.fullmatch(declared):
-        raise errors.InvalidRequest(
-            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value."
-        )
-    if isinstance(http.body, BytesBody):
-        _refuse_other_digest(declared, hashlib.sha256(http.body.content).hexdigest())
-    else:
-        http.body = VerifiedBody(http.body, declared)
-
-
-def _refuse_other_digest(declared: str, computed: str) -> None:
-    if declared != computed:
-        raise errors.XAmzContentSHA256Mismatch(
-            "The provided 'x-amz-content-sha256' header does not match what was computed.",
-            ClientComputedContentSHA256=declared,
-            S3ComputedContentSHA256=computed,
-        )
 
 
 def _moment(stamp: str, date: str, family: Family) -> datetime:
