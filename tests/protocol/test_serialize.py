@@ -187,6 +187,24 @@ def test_an_expiry_that_is_no_date_is_given_back(wire: Wire) -> None:
     assert wire.answer(s3_request("HEAD", "/b/k"), {"Expires": "never"}).headers["Expires"] == "never"
 
 
+def test_members_in_headers_are_not_in_the_body(wire: Wire) -> None:
+    http = s3_request("POST", "/endpoints/e/async-invocations")
+    http.headers.update(signed("sagemaker"))
+    response = wire.answer(http, {"InferenceId": "i", "OutputLocation": "s3://b/k"})
+    assert response.status == 202
+    assert response.headers["X-Amzn-SageMaker-OutputLocation"] == "s3://b/k"
+    assert response.body == b'{"InferenceId":"i"}'
+
+
+def test_uploads_of_browsers(wire: Wire) -> None:
+    http = s3_request("POST", "/b", content_type="multipart/form-data; boundary=x")
+    assert wire.parse(http)["Body"] is http.body
+    call = wire.route(http)
+    assert serialize(call, Reply({}, 204), "").body == b""
+    created = text(serialize(call, Reply({"Bucket": "b", "Key": "k", "ETag": "e"}, 201), ""))
+    assert "<Bucket>b</Bucket><Key>k</Key><ETag>e</ETag></PostResponse>" in created
+
+
 def test_a_stream_that_fails_says_so_in_its_last_frame(wire: Wire) -> None:
     async def events() -> AsyncIterator[dict[str, Any]]:
         yield {"PayloadPart": {"Bytes": b"one"}}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botocore.model import Shape
 
 Convert = Callable[[Any], Any]
+_WriteMember = tuple[str, Convert | None]
 
 _KINDS = {str: "STRING_VALUE", int: "NUMBER_VALUE", float: "NUMBER_VALUE"}
 
@@ -60,7 +61,8 @@ class JsonReaders:
         members: dict[str, tuple[str, Convert]] = {}
         read = self._structures[shape.name] = _structure_reader(members)
         for name, member in shape.members.items():
-            members[member.serialization.get("name", name)] = (name, self.reader(member))
+            if "location" not in member.serialization:
+                members[member.serialization.get("name", name)] = (name, self.reader(member))
         return read
 
 
@@ -90,10 +92,12 @@ class JsonWriters:
         known = self._structures.get(shape.name)
         if known is not None:
             return known
-        members: dict[str, tuple[str, Convert | None]] = {}
+        members: dict[str, _WriteMember | None] = {}
         write = self._structures[shape.name] = _structure_writer(shape.name, members, strict=self._strict)
         for name, member in shape.members.items():
-            members[name] = (member.serialization.get("name", name), self.writer(member))
+            is_elsewhere = "location" in member.serialization
+            wire_name = member.serialization.get("name", name)
+            members[name] = None if is_elsewhere else (wire_name, self.writer(member))
         return write
 
 
@@ -201,18 +205,20 @@ _SCALAR_READERS: Mapping[str, Convert] = {
 }
 
 
-def _structure_writer(shape: str, members: dict[str, tuple[str, Convert | None]], *, strict: bool) -> Convert:
+def _structure_writer(shape: str, members: dict[str, _WriteMember | None], *, strict: bool) -> Convert:
     def write(value: dict[str, Any]) -> dict[str, Any]:
         document = {}
         for name, item in value.items():
             if item is None:
                 continue
-            member = members.get(name)
-            if member is None:
+            try:
+                member = members[name]
+            except KeyError:
                 refuse_unknown(shape, name, strict=strict)
                 continue
-            wire_name, convert = member
-            document[wire_name] = item if convert is None else convert(item)
+            if member is not None:
+                wire_name, convert = member
+                document[wire_name] = item if convert is None else convert(item)
         return document
 
     return write

@@ -26,7 +26,7 @@ WriteDocument = Callable[[Any], bytes]
 
 XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _TIMESTAMPS = {"query": timestamps.iso_seconds}
-_NO_CONTENT = {204, 304}
+_WITHOUT_BODY = frozenset({204, 303, 304})
 
 
 def serialize(call: Call, reply: Reply, request_id: str) -> Response:
@@ -144,7 +144,7 @@ class Serializers:
                 if "Content-Range" in headers and status == 200:
                     status = 206
             response = Response(status, headers)
-            if write_body is not None and status not in _NO_CONTENT:
+            if write_body is not None and status not in _WITHOUT_BODY:
                 write_body(members, response)
             headers.update(reply.headers)
             return response
