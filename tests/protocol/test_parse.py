@@ -130,6 +130,7 @@ def test_header_maps_lists_and_dates(wire: Wire) -> None:
     assert "IfModifiedSince" not in wire.parse(s3_request("GET", "/b/k", if_modified_since="yesterday"))
     members = wire.parse(s3_request("PUT", "/b/k", x_amz_meta_a_b="1", x_amz_meta_c=""))
     assert members["Metadata"] == {"a-b": "1", "c": ""}
+    assert "Metadata" not in wire.parse(s3_request("PUT", "/b/k"))
 
 
 def test_presigned_headers_in_the_query_string(wire: Wire) -> None:

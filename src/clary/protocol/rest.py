@@ -101,11 +101,10 @@ class RequestBindings:
             if text is not None:
                 _read_header(header, text, found)
         for prefix in self._prefixes:
-            found[prefix.member] = {
-                name[len(prefix.wire_name) :]: text
-                for name, text in headers.items()
-                if name.startswith(prefix.wire_name)
-            }
+            start = prefix.wire_name
+            entries = {name[len(start) :]: text for name, text in headers.items() if name.startswith(start)}
+            if entries:
+                found[prefix.member] = entries
         return found
 
     def _read_fields(self, fields: Fields, found: dict[str, Any]) -> None:
