@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import socket
@@ -224,6 +225,13 @@ def test_the_sandbox_hides_the_machine(bench: Bench, tmp_path: Path) -> None:
 )
 def test_the_sandbox_cannot_be_changed_from_inside(bench: Bench, deed: str) -> None:
     assert bench.run("escape", "sh", "-c", deed).exit_code != 0
+
+
+@needs_namespaces
+def test_no_file_of_the_agent_is_open_inside(bench: Bench) -> None:
+    code = "import os; print({os.readlink(f'/proc/1/fd/{n}').partition(':')[0] for n in os.listdir('/proc/1/fd')})"
+    bench.run("files", "python", "-c", code)
+    assert set(ast.literal_eval(bench.log("files")[0])) <= {"/dev/null", "pipe"}
 
 
 @needs_namespaces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -40,6 +41,7 @@ class Ends:
 def run(task: Task, cgroups: Cgroups, ends: Ends, *, warm: WarmInterpreter | None) -> NoReturn:
     """Be process 1 of the workload."""
     status = _NOT_STARTED << 8
+    _keep_only(ends)
     try:
         _prepare(task, cgroups, ends.relay)
         child = _spawn(task, ends, warm=warm)
@@ -75,6 +77,15 @@ def environment(task: Task) -> dict[str, str]:
     root, home = str(workload.bundle / "ml"), str(workload.bundle / bundle.SCRATCH / "root")
     moved = {name: value.replace(ML_ROOT, root) for name, value in workload.env.items()}
     return {**defaults, **moved, "CLARY_ML_ROOT": root, "HOME": home, "TMPDIR": home}
+
+
+def _keep_only(ends: Ends) -> None:
+    """Close the agent's files, which the workload could otherwise open by way of /proc/1/fd."""
+    for standard in (1, 2):
+        os.dup2(ends.output, standard)
+    kept = sorted({2, ends.report, ends.output, *(() if ends.relay is None else (ends.relay.fileno(),))})
+    for low, high in itertools.pairwise([*kept, os.sysconf("SC_OPEN_MAX")]):
+        os.closerange(low + 1, high)
 
 
 def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:

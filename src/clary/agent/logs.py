@@ -23,6 +23,7 @@ class LogWriter:
     def __init__(self, path: Path, limit_bytes: int) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._left = limit_bytes
+        self._full = False
         self._tail = b""
 
     def feed(self, data: bytes) -> None:
@@ -46,14 +47,14 @@ class LogWriter:
         os.close(self._descriptor)
 
     def _write(self, lines: list[bytes]) -> None:
-        if not lines or self._left <= 0:
+        if not lines or self._full:
             return
         stamp = b"%d " % (time.time() * 1000)
         text = b"".join(stamp + piece + b"\n" for line in lines for piece in _pieces(line))
         if len(text) > self._left:
             end = text.rfind(b"\n", 0, self._left) + 1
             text = text[:end] + stamp + b"[clary] the log is full; further output is dropped\n"
-            self._left = 0
+            self._full = True
         self._left -= len(text)
         while text:
             text = text[os.write(self._descriptor, text) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import socket
@@ -14,6 +15,8 @@ from clary.agent import bundle
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 
 class Watcher:
@@ -84,7 +87,10 @@ class Watcher:
 
     def _tell(self, workload_id: str) -> None:
         for callback in self._callbacks:
-            callback(workload_id)
+            try:
+                callback(workload_id)
+            except Exception:  # noqa: BLE001  # one listener's fault must not make the platform deaf
+                _LOG.exception("a listener failed for %s", workload_id)
 
 
 def _open_agent(folder: Path) -> int | None:
