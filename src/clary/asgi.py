@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from clary.http import ClientGone, FileSlice, Request, Response
+from clary.http import BytesBody, ClientGone, FileSlice, Request, Response
 
 if TYPE_CHECKING:
     from clary.gateway import Gateway
@@ -16,6 +16,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 WebSocketHandler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CHUNK_BYTES = 1 << 20
+DROPPED_BYTES = 1 << 20
+"""Most that is read of a body whose request was refused; beyond that closing the connection is cheaper."""
 
 
 class Application:
@@ -28,8 +30,13 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection event of the server."""
         if scope["type"] == "http":
+            request = _request(scope)
+            request.body = body = _ReceivedBody(receive, request.headers)
             try:
-                await _send(await self._gateway.handle(_request(scope, receive)), scope["method"], send)
+                response = await self._gateway.handle(request)
+                if not await body.taken():
+                    response.headers["connection"] = "close"
+                await _send(response, scope["method"], send)
             except ClientGone:
                 return
         elif scope["type"] == "websocket":
@@ -39,21 +46,37 @@ class Application:
 class _ReceivedBody:
     """The body of a request as the server hands it over."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, headers: dict[str, str]) -> None:
         self._receive = receive
+        self._complete = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        self._awaited = "expect" in headers
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
             message = await self._receive()
+            self._awaited = False
             if message["type"] == "http.disconnect":
                 raise ClientGone
             if message.get("body"):
                 yield message["body"]
             if not message.get("more_body"):
+                self._complete = True
                 return
 
+    async def taken(self) -> bool:
+        """Whether the next request may follow on the same connection; reads what little nobody wanted to read."""
+        # A client that waits for `100 Continue` and hears an error instead does not send its body at all.
+        if self._complete or self._awaited:
+            return self._complete
+        dropped = 0
+        async for chunk in self:
+            dropped += len(chunk)
+            if dropped > DROPPED_BYTES:
+                break
+        return self._complete
 
-def _request(scope: Scope, receive: Receive) -> Request:
+
+def _request(scope: Scope) -> Request:
     headers: dict[str, str] = {}
     for name_bytes, value_bytes in scope["headers"]:
         name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
@@ -63,7 +86,7 @@ def _request(scope: Scope, receive: Receive) -> Request:
         path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
-        body=_ReceivedBody(receive),
+        body=BytesBody(b""),
         scheme=scope["scheme"],
         client=scope["client"][0] if scope["client"] else "",
     )
