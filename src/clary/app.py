@@ -22,6 +22,8 @@ from clary.controllers.capacity import Capacity
 from clary.controllers.endpoint import EndpointController
 from clary.controllers.identity import PREFIX, CredentialsPage
 from clary.controllers.loop import Controller, Loop
+from clary.controllers.monitoring_execution import MonitoringExecutionController
+from clary.controllers.monitoring_schedule import MonitoringScheduleController
 from clary.controllers.processing_job import ProcessingJobController
 from clary.controllers.training_job import TrainingJobController
 from clary.controllers.tuning_job import TuningJobController
@@ -99,6 +101,8 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         ProcessingJobController(platform, backend, capacity),
         EndpointController(platform, backend),
         TuningJobController(platform),
+        MonitoringScheduleController(platform),
+        MonitoringExecutionController(platform),
     ]
 
 

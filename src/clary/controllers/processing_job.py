@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import states
+from clary.controllers.container_metrics import ship_metrics
 from clary.controllers.contract import LOST, base_environment, resource_config, size
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.job import JobController
@@ -48,6 +49,7 @@ class ProcessingJobController(JobController):
         """Uploads every output folder, also of a failed job, as far as there are files."""
         for _, s3 in _outputs(record):
             stager.upload_folder(_local(bundle / "ml", s3), s3["S3Uri"])
+        ship_metrics(self._platform, record, bundle / "ml" / "output" / "metrics" / "cloudwatch")
         message = _message(bundle / "ml" / "output" / "message")
         return replace(record, observed={**record.observed, "ExitMessage": message}) if message else record
 

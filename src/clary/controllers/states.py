@@ -67,6 +67,18 @@ MONITORING_SCHEDULE = States(
         "Failed": {"Pending"},
     },
 )
+MONITORING_EXECUTION = States(
+    "monitoring-execution",
+    {
+        "Pending": {"InProgress", "Failed"},
+        "InProgress": {"Completed", "CompletedWithViolations", "Failed", "Stopping", "Stopped"},
+        "Stopping": {"Stopped", "Completed", "CompletedWithViolations", "Failed"},
+        "Completed": set(),
+        "CompletedWithViolations": set(),
+        "Failed": set(),
+        "Stopped": set(),
+    },
+)
 NOTEBOOK_INSTANCE = States(
     "notebook-instance",
     {
@@ -98,6 +110,7 @@ ALL = (
     TUNING_JOB,
     ENDPOINT,
     MONITORING_SCHEDULE,
+    MONITORING_EXECUTION,
     NOTEBOOK_INSTANCE,
     INSTANCE,
 )

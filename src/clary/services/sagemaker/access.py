@@ -50,7 +50,12 @@ def _kind(operation: str) -> Kind | None:
 
 
 def _roles(request: Document) -> list[str]:
-    places = [request, request.get("TrainingJobDefinition", {}), *request.get("TrainingJobDefinitions", ())]
+    places = [
+        request,
+        request.get("TrainingJobDefinition", {}),
+        *request.get("TrainingJobDefinitions", ()),
+        request.get("MonitoringScheduleConfig", {}).get("MonitoringJobDefinition", {}),
+    ]
     return [str(place[member]) for place in places for member in _ROLE_MEMBERS if place.get(member)]
 
 

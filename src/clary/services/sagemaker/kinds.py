@@ -125,6 +125,7 @@ MONITORING_SCHEDULE = Kind(
     missing=(ResourceNotFound, "Monitoring Schedule {arn} not found"),
     taken=(ResourceInUse, "Monitoring Schedule with name {name} already exists."),
 )
+MONITORING_EXECUTION = Kind("monitoring-execution", "MonitoringExecution")
 NOTEBOOK_INSTANCE = Kind(
     "notebook-instance",
     "NotebookInstance",
@@ -154,6 +155,7 @@ ALL = (
     ENDPOINT,
     DATA_QUALITY_JOB_DEFINITION,
     MONITORING_SCHEDULE,
+    MONITORING_EXECUTION,
     NOTEBOOK_INSTANCE,
     LIFECYCLE_CONFIG,
 )
