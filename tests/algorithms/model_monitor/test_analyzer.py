@@ -191,7 +191,8 @@ def test_without_a_baseline_there_is_nothing_to_break(container: Container, run:
 
 def test_checks_can_be_switched_off(container: Container, baseline: dict[str, Any], run: Run) -> None:
     baseline["monitoring_config"]["distribution_constraints"]["perform_comparison"] = "Disabled"
-    baseline["features"][2]["monitoring_config_overrides"] = {"evaluate_constraints": "Disabled"}
+    disabled = {"evaluate_constraints": "Disabled"}
+    baseline["features"][2]["string_constraints"] = {"monitoring_config_overrides": disabled}
     container.write("processing/baseline/constraints.json", json.dumps(baseline))
     rows = TABLE[:100].copy().astype(object)
     rows[:, 1] = 1e6

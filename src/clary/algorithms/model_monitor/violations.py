@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from clary.algorithms.model_monitor.columns import FRACTIONAL, INTEGRAL, STRING, UNKNOWN, Column
@@ -27,8 +28,12 @@ class Baseline:
 
     def monitoring(self, feature: Mapping[str, Any]) -> dict[str, Any]:
         """The monitoring configuration of a feature, with what it overrides."""
-        overrides = feature.get("monitoring_config_overrides") or feature.get("monitoringConfigOverrides") or {}
-        return {**self.constraints.get("monitoring_config", {}), **overrides}
+        # The guide and the SDK write the overrides at different places.
+        places = (feature, feature.get("num_constraints") or {}, feature.get("string_constraints") or {})
+        config = dict(self.constraints.get("monitoring_config", {}))
+        for place, key in product(places, ("monitoringConfigOverrides", "monitoring_config_overrides")):
+            config |= place.get(key) or {}
+        return config
 
 
 def drifts(baseline: Baseline, statistics: Mapping[str, Any]) -> dict[str, Drift]:
