@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -43,13 +45,21 @@ class Cloud:
         self._pool = ThreadPoolExecutor(2)
         self._session = session
         self.parts.platform.invoke.attach(self.parts.platform, self._runner.get_loop(), self._pool)
+        self._home = home
+        self.root: dict[str, Any] = {}
+
+    def empty(self) -> None:
+        """Forgets everything but what was compiled from the models, as if another process had emptied the tables."""
+        with closing(sqlite3.connect(self._home / "clary.db", isolation_level=None)) as other:
+            other.execute("DELETE FROM records")
+        self.clock.shift = timedelta()
         root = self.parts.platform.credentials.bootstrap()
         assert root is not None
         self.root = {"aws_access_key_id": root["AccessKeyId"], "aws_secret_access_key": root["SecretAccessKey"]}
 
     def client(self, service: str, credentials: dict[str, Any] | None = None) -> Any:
         """A client for root, or for the holder of `credentials` as IAM or STS returned them."""
-        keys: dict[str, Any] = self.root
+        keys = self.root
         if credentials is not None:
             keys = {
                 "aws_access_key_id": credentials["AccessKeyId"],
@@ -90,12 +100,14 @@ class _Raw(io.BytesIO):
 
 
 @pytest.fixture(scope="session")
-def botocore_session() -> botocore.session.Session:
-    return botocore.session.Session()
+def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path_factory.mktemp("cloud"), botocore.session.Session())
+    yield cloud
+    cloud.close()
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, botocore_session: botocore.session.Session) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path, botocore_session)
-    yield cloud
-    cloud.close()
+def cloud(shared_cloud: Cloud) -> Cloud:
+    """A platform with nothing in it but the root user."""
+    shared_cloud.empty()
+    return shared_cloud
