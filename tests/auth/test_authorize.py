@@ -63,7 +63,8 @@ def test_platform_may_act(authorizer: Authorizer, ctx: Context) -> None:
 def test_platform_needs_the_trust_of_a_role(authorizer: Authorizer, ctx: Context) -> None:
     name = "sagemaker.amazonaws.com"
     caller = replace(ctx, principal=Principal(PrincipalKind.SERVICE, ACCOUNT, name, name, name))
-    trust = statement(action="sts:AssumeRole", Principal={"Service": name})
+    condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    trust = statement(action="sts:AssumeRole", Principal={"Service": name}, Condition=condition)
     check = Check("sts:AssumeRole", "arn:aws:iam::123456789012:role/worker", resource_policies=(trust,), trust=True)
     authorizer.authorize(caller, [check])
     other = statement(action="sts:AssumeRole", Principal={"Service": "ec2.amazonaws.com"})

@@ -66,6 +66,11 @@ def _multi_factor(ctx: Context) -> str | None:
     return "false" if ctx.principal.access_key.startswith("ASIA") else None
 
 
+def _source_account(ctx: Context) -> str | None:
+    """For whose resource a service acts; other callers do not have the key."""
+    return ctx.account if ctx.principal.kind is PrincipalKind.SERVICE else None
+
+
 _TYPES = {
     PrincipalKind.ROOT: "Account",
     PrincipalKind.USER: "User",
@@ -82,6 +87,7 @@ _GLOBAL: Mapping[str, Callable[[Context], str | None]] = {
     "aws:principalaccount": lambda ctx: ctx.principal.account or None,
     "aws:principaltype": lambda ctx: _TYPES[ctx.principal.kind],
     "aws:principalisawsservice": lambda ctx: str(ctx.principal.kind is PrincipalKind.SERVICE).lower(),
+    "aws:sourceaccount": _source_account,
     "aws:sourceip": lambda ctx: None if ctx.via else ctx.source_ip,
     "aws:securetransport": lambda ctx: str(ctx.secure).lower(),
     "aws:currenttime": lambda ctx: ctx.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
