@@ -90,6 +90,12 @@ def test_metrics_are_written_as_by_the_algorithm(train: Train, capsys: pytest.Ca
     assert "#progress_metric: host=algo-1, completed 50 % of epochs" in log
 
 
+def test_the_last_objective_compares_with_those_of_the_epochs(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(Split(load_diabetes(return_X_y=True)), predictor_type="regressor", num_models=4) == 0
+    losses = [float(loss) for loss in re.findall(r"validation mse_objective <loss>=(\S+)", capsys.readouterr().out)]
+    assert losses[-1] == pytest.approx(min(losses[:-1]), rel=1e-3)
+
+
 def test_replies_have_score_and_label(container: Container, train: Train) -> None:
     assert train(num_models=2) == 0
     application = hosting(ALGORITHM.load(container.root / "model", {}))

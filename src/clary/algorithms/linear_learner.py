@@ -49,7 +49,8 @@ class LinearLearner:
         for name in ("validation", "test"):
             data = channels[name]
             if data is not None:
-                _report(name, model, data, values, fitted.loss)
+                _report(name, model, data, values)
+                quality(name, f"{fitted.loss.metric}_objective", fitted.objective(model, data))
         artefact.save(job.layout.model, "linear-learner", model.arrays())
 
     def load(self, model_dir: Path, _environ: Mapping[str, str]) -> Callable[[Request], Response]:
@@ -162,6 +163,11 @@ class Training:
             threshold,
         )
 
+    def objective(self, model: LinearModel, data: Examples) -> float:
+        """The mean loss of a model on labels scaled as in training, so that it compares with the epochs'."""
+        scores = (data.rows @ model.weights + model.bias - self._label_centre) / self._label_spread
+        return float(self.loss.value(scores[:, None, :], self._scaled(data).labels).mean())
+
     def _select(self, judged: Examples) -> tuple[int, float]:
         limit = self.values["num_calibration_samples"]
         rows = slice(None if limit == AUTO else limit)
@@ -261,18 +267,16 @@ def _default_batch(rows: int) -> int:
     return min(DEFAULT_BATCH, max(SMALLEST_BATCH, rows // 20))
 
 
-def _report(channel: str, model: LinearModel, data: Examples, values: Mapping[str, Any], loss: Loss) -> None:
+def _report(channel: str, model: LinearModel, data: Examples, values: Mapping[str, Any]) -> None:
+    kind = "loss" if model.kind == REGRESSOR else "score"
+    for name, value in _measures(model, data, values).items():
+        quality(channel, name, value, kind)
+
+
+def _measures(model: LinearModel, data: Examples, values: Mapping[str, Any]) -> Scores:
     scores = model.scores(data.rows)
-    found: Scores
     if model.kind == REGRESSOR:
-        for name, value in regression_metrics(data.labels, scores).items():
-            quality(channel, name, value)
-    elif model.kind == BINARY:
-        found = binary_metrics(data.labels, scores, model.threshold, values["f_beta"])
-    else:
-        found = multiclass_metrics(data.labels, scores, values["accuracy_top_k"], values["f_beta"])
-    if model.kind != REGRESSOR:
-        for name, value in found.items():
-            quality(channel, name, value, "score")
-    raw = (data.rows @ model.weights + model.bias)[:, None, :]
-    quality(channel, f"{loss.metric}_objective", float(loss.value(raw, data.labels).mean()))
+        return regression_metrics(data.labels, scores)
+    if model.kind == BINARY:
+        return binary_metrics(data.labels, scores, model.threshold, values["f_beta"])
+    return multiclass_metrics(data.labels, scores, values["accuracy_top_k"], values["f_beta"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,10 @@ def test_errors_of_the_script_are_answered_and_logged(capsys: pytest.CaptureFixt
     response = invoke(build(predict_fn=predict_fn), "1,2")
     assert (response.status, response.body) == (500, b"ZeroDivisionError: no luck")
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_script_cannot_end_the_server() -> None:
+    assert invoke(build(predict_fn=lambda *_: sys.exit(3)), "1,2").status == 500
 
 
 def test_context_carries_headers_both_ways() -> None:

@@ -62,7 +62,7 @@ def _guarded(predict: Predict, request: Request) -> Response:
     except MalformedDataError as error:
         report(error)
         return Response(400, _short(str(error)).encode())
-    except Exception as error:  # noqa: BLE001  # a model may raise anything, and the server lives on
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a model may raise anything, and the server lives on
         return Response(500, report(error).encode())
 
 
