@@ -19,8 +19,8 @@ LEAST = 3
 def lags(values: Sequence[float], others: Sequence[Sequence[float]], *, maximize: bool) -> bool:
     """Whether a job that has reported `values` of its objective so far should be stopped, given those of `others`."""
     reached = len(values)
-    averages = [statistics.fmean(series[:reached]) for series in others if len(series) >= reached]
-    if not reached or len(averages) < LEAST:
+    averages = [statistics.fmean(series[:reached]) for series in others if 0 < reached <= len(series)]
+    if len(averages) < LEAST:
         return False
     median = statistics.median(averages)
     return values[-1] < median if maximize else values[-1] > median

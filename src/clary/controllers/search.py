@@ -31,8 +31,8 @@ STARTUP = 5
 WIDE = 100.0
 """A range that spans more than this factor is searched on a logarithmic scale when its scaling is Auto."""
 
-ATTEMPTS = 20
-"""Draws before a point that was tried already is tried again."""
+ATTEMPTS = 50
+"""Random draws before a point that was tried already is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +123,28 @@ class Search:
         """The point for training job number `index`, counted from 1."""
         if self.strategy == "Grid":
             return self._corner(index)
-        seen = [tried.values for tried in history]
-        values: Values = {}
+        values = self._ask(index, history)
+        # In a small space the search may come back to where it was, which would be a training job for nothing.
         for attempt in range(ATTEMPTS):
-            study = self._study(history, self._sampler(f"{self.seed}/{index}/{attempt}"))
-            trial = study.ask({parameter.name: parameter.distribution() for parameter in self.space})
-            values = {parameter.name: parameter.text(trial.params[parameter.name]) for parameter in self.space}
-            if values not in seen:
+            if values not in (tried.values for tried in history):
                 break
+            values = self._ask(f"{index}/{attempt}", ())
         return values
+
+    def _ask(self, draw: int | str, history: Sequence[Tried]) -> Values:
+        """The sampler's next point; a random one without a history."""
+        study = self._study(history, self._sampler(f"{self.seed}/{draw}", history))
+        trial = study.ask({parameter.name: parameter.distribution() for parameter in self.space})
+        return {parameter.name: parameter.text(trial.params[parameter.name]) for parameter in self.space}
 
     def _corner(self, index: int) -> Values:
         choices = [parameter.choices for parameter in self.space if isinstance(parameter, Categorical)]
         chosen = next(itertools.islice(itertools.product(*choices), index - 1, None))
         return {parameter.name: choice for parameter, choice in zip(self.space, chosen, strict=True)}
 
-    def _sampler(self, seed: str) -> BaseSampler:
+    def _sampler(self, seed: str, history: Sequence[Tried]) -> BaseSampler:
         number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4])
-        if self.strategy == "Random":
+        if self.strategy == "Random" or not history:
             return RandomSampler(seed=number)
         # With constant_liar, the neighbourhood of points that still run is not tried a second time.
         return TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=number)
