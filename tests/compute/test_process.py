@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from clary.agent import bundle
-from clary.compute.base import Archive
+from clary.compute.base import Archive, Bind
 from clary.compute.process import ProcessBackend
 from tests.compute.conftest import MIB, Bench
 
@@ -130,17 +130,9 @@ def test_delete_ends_a_running_workload_and_may_be_repeated(any_bench: Bench) ->
     assert _alive("4321") == []
 
 
-def test_a_new_platform_adopts_what_a_killed_one_started(tmp_path: Path, machine: Machine) -> None:
-    starter = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom clary.compute.base import Workload\n"
-        "from clary.compute.probe import probe\nfrom clary.compute.process import ProcessBackend\n"
-        "home = Path(sys.argv[1])\n"
-        "backend = ProcessBackend(home / 'compute', probe(), warm=False)\n"
-        "backend.start(Workload(id='a', bundle=home / 'a', env={}, cpus=1, memory_bytes=1 << 28,\n"
-        "    command=('sh', '-c', 'echo up; sleep 0.5; exit 5')))\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", starter, str(tmp_path)], check=False)
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_new_platform_adopts_what_a_killed_one_started(tmp_path: Path, machine: Machine, warm: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", STARTER, str(tmp_path), str(int(warm))], check=False)
     assert done.returncode == -signal.SIGKILL
     backend = ProcessBackend(tmp_path / "compute", machine, warm=False)
     bench = Bench(backend, tmp_path)
@@ -148,6 +140,25 @@ def test_a_new_platform_adopts_what_a_killed_one_started(tmp_path: Path, machine
     seen = bench.wait({"id": "a", "bundle": str(tmp_path / "a"), "isolation": machine.isolation})
     backend.close()
     assert (seen.exit_code, seen.reason) == (5, "")
+    assert bench.log("a") == [f"up {warm}", "down"]
+
+
+STARTER = """
+import os, signal, sys
+from pathlib import Path
+from clary.compute.base import Workload
+from clary.compute.probe import probe
+from clary.compute.process import ProcessBackend
+
+home, warm = Path(sys.argv[1]), sys.argv[2] == "1"
+backend = ProcessBackend(home / "compute", probe(), warm=warm)
+assert not warm or backend.wait_warm(60)
+code = "import sys, time; print('up', 'numpy' in sys.modules, flush=True); time.sleep(0.5); print('down'); sys.exit(5)"
+backend.start(
+    Workload(id="a", bundle=home / "a", env={}, cpus=1, memory_bytes=1 << 28, command=("python", "-c", code), warm=warm)
+)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_results_are_packed_after_the_end(any_bench: Bench, tmp_path: Path) -> None:
@@ -186,6 +197,20 @@ def test_the_log_is_capped_while_the_workload_goes_on(any_bench: Bench) -> None:
     assert (any_bench.folder / "chatty" / "log").stat().st_size < 11_000
 
 
+def test_a_full_disk_ends_the_log_but_not_the_workload(any_bench: Bench) -> None:
+    folder = any_bench.folder / "full"
+    folder.mkdir()
+    (folder / "log").symlink_to("/dev/full")
+    assert any_bench.run("full", "sh", "-c", "echo lost; sleep 0.05; echo lost; exit 6").exit_code == 6
+
+
+def test_a_start_that_the_machine_refuses_says_why(any_bench: Bench) -> None:
+    seen = any_bench.run("refused", "true", binds=(Bind(Path("/no/such/folder"), "/data"),))
+    if seen.isolation == "namespaces":
+        assert (seen.exit_code, seen.reason) == (125, "sandbox")
+        assert "/data" in seen.message
+
+
 def test_a_listener_hears_of_every_phase(bench: Bench) -> None:
     heard: list[str] = []
     bench.backend.on_change(heard.append)
@@ -221,6 +246,9 @@ def test_the_sandbox_hides_the_machine(bench: Bench, tmp_path: Path) -> None:
         "umount -l /etc/hosts",
         "hostname other",
         "chroot /tmp",
+        "echo 99999 > /sys/fs/cgroup/pids/pids.max",
+        "unshare -Urm sh -c 'mount -o remount,rw,bind /usr && touch /usr/x'",
+        "unshare -Urm sh -c 'umount /proc/sys && echo x > /proc/sys/kernel/core_pattern'",
     ],
 )
 def test_the_sandbox_cannot_be_changed_from_inside(bench: Bench, deed: str) -> None:

@@ -56,8 +56,12 @@ class LogWriter:
             text = text[:end] + stamp + b"[clary] the log is full; further output is dropped\n"
             self._full = True
         self._left -= len(text)
-        while text:
-            text = text[os.write(self._descriptor, text) :]
+        try:
+            while text:
+                text = text[os.write(self._descriptor, text) :]
+        except OSError:
+            # A full disk ends the log, not the workload.
+            self._full = True
 
 
 def _pieces(line: bytes) -> list[bytes]:

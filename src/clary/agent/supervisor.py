@@ -99,6 +99,7 @@ class Supervisor:
             status = self._tend()
         except OSError as error:
             self._report, status = f"failed {error}\n".encode(), 125 << 8
+            self._abandon()
         self._end(status)
 
     def _start(self) -> None:
@@ -220,6 +221,13 @@ class Supervisor:
         self._kill_at = float("inf")
         os.kill(self._init, signal.SIGKILL)
         self._sweep()
+
+    def _abandon(self) -> None:
+        """End a workload that cannot be tended any further."""
+        if self._init:
+            self._kill()
+            with suppress(ChildProcessError):
+                os.waitpid(self._init, 0)
 
     def _sweep(self) -> None:
         """Do by hand what the end of a process namespace does by itself."""
