@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import zipfile
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -12,9 +13,13 @@ from clary.toolkit.requirements import install, top_level_names
 if TYPE_CHECKING:
     from pathlib import Path
 
-needs_installer = pytest.mark.skipif(
-    shutil.which("uv") is None and find_spec("pip") is None, reason="neither uv nor pip is installed"
-)
+
+def _installer_is_there() -> bool:
+    beside = Path(sys.executable).with_name("uv").exists()
+    return beside or shutil.which("uv") is not None or find_spec("pip") is not None
+
+
+needs_installer = pytest.mark.skipif(not _installer_is_there(), reason="neither uv nor pip is installed")
 
 
 @pytest.fixture

@@ -45,6 +45,24 @@ def test_runs_the_script_as_main_in_its_folder(container: Container) -> None:
     assert container.read("model/m") == "x"
 
 
+def test_scripts_may_start_processes_of_every_kind(container: Container) -> None:
+    done = launch(
+        container,
+        "import multiprocessing\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "def double(n: int) -> int:\n    return 2 * n\n"
+        "if __name__ == '__main__':\n"
+        "    print('annotation', double.__annotations__['n'])\n"
+        "    for kind in ('fork', 'spawn'):\n"
+        "        with ProcessPoolExecutor(1, multiprocessing.get_context(kind)) as pool:\n"
+        "            print(kind, list(pool.map(double, [1, 2])))\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "annotation <class 'int'>" in done.stdout
+    assert "fork [2, 4]" in done.stdout
+    assert "spawn [2, 4]" in done.stdout
+
+
 def test_first_line_says_asked_and_running_version(container: Container) -> None:
     done = launch(container, "", CLARY_FRAMEWORK_REQUESTED="scikit-learn 1.2-1")
     first = done.stdout.splitlines()[0]

@@ -94,7 +94,7 @@ def _fill(requirements: Path, folder: Path) -> Path:
 
 
 def _installer() -> list[str]:
-    uv = shutil.which("uv")
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if uv:
         return [uv, "pip", "install", "--quiet", "--python", sys.executable]
     return [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

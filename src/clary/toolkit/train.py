@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import traceback
 from dataclasses import dataclass
-from types import FrameType, ModuleType, TracebackType
+from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import TYPE_CHECKING
 
 from clary.toolkit.framework import announcement
@@ -127,11 +128,11 @@ def _run_here(script: Path, arguments: list[str]) -> Outcome:
     """Run a script as `__main__` of this interpreter, which is what makes a warm start quick."""
     module = ModuleType("__main__")
     module.__file__ = str(script)
-    module.__dict__["__builtins__"] = __builtins__
+    module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     sys.argv = arguments
     try:
-        exec(compile(script.read_bytes(), str(script), "exec"), module.__dict__)  # noqa: S102  # it is the user's job
+        exec(_compiled(script), module.__dict__)  # noqa: S102  # it is the user's job
     except SystemExit as stop:
         return _stopped(stop)
     except BaseException as error:  # noqa: BLE001  # whatever the script raises is the job's failure
@@ -139,6 +140,11 @@ def _run_here(script: Path, arguments: list[str]) -> Outcome:
         sys.excepthook(type(error), error, frames)
         return Outcome(130 if isinstance(error, KeyboardInterrupt) else 1, _trace(error, frames))
     return Outcome(0)
+
+
+def _compiled(script: Path) -> CodeType:
+    # Without dont_inherit the future imports of this module would hold for the script too.
+    return compile(script.read_bytes(), str(script), "exec", dont_inherit=True)
 
 
 def _stopped(stop: SystemExit) -> Outcome:
