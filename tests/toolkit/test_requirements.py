@@ -4,14 +4,11 @@ import shutil
 import sys
 import zipfile
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from clary.toolkit.requirements import install, top_level_names
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _installer_is_there() -> bool:

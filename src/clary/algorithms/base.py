@@ -52,7 +52,9 @@ def run_training(algorithm: Algorithm) -> int:
     try:
         job = Job.read(layout)
         layout.model.mkdir(parents=True, exist_ok=True)
-        algorithm.train(job, _values(algorithm, job))
+        values = _values(algorithm, job)
+        if _trains_here(job):
+            algorithm.train(job, values)
     except ClientError as error:
         print(f"Customer Error: {error}", file=sys.stderr)  # noqa: T201
         layout.write_failure(f"ClientError: {error}")
@@ -78,6 +80,23 @@ def run_server(algorithm: Algorithm) -> int:
 
     serve(load, listen(os.environ), workers)
     return 0
+
+
+def _trains_here(job: Job) -> bool:
+    """The first host trains for all of them, which needs all data.
+
+    Raises:
+        ClientError: it has only a part.
+    """
+    parts = job.shared_out_channels
+    if parts:
+        raise ClientError(
+            f"Channel {parts[0]!r} is ShardedByS3Key over several instances, which the built-in algorithms do not "
+            "support here; use FullyReplicated or one instance."
+        )
+    if not job.is_first_host:
+        print("The first instance trains for all of them; this one has nothing to do.")  # noqa: T201
+    return job.is_first_host
 
 
 def _values(algorithm: Algorithm, job: Job) -> dict[str, Any]:

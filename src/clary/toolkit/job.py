@@ -71,11 +71,22 @@ class Job:
             "hyperparameters": dict(self.hyperparameters),
             "job_name": str(self.framework.get("sagemaker_job_name") or os.environ.get("TRAINING_JOB_NAME", "")),
             "additional_framework_parameters": self._framework_parameters(),
-            "is_master": self._host == self._hosts[0],
+            "is_master": self.is_first_host,
             "master_hostname": self._hosts[0],
         }
         skipped = {"channels", "framework_params"}
         return dict(sorted((described | {k: v for k, v in self._details().items() if k not in skipped}).items()))
+
+    @property
+    def is_first_host(self) -> bool:
+        """Whether this is the host that speaks for all."""
+        return self._host == self._hosts[0]
+
+    @property
+    def shared_out_channels(self) -> list[str]:
+        """The channels of which each host has only a part."""
+        sharded = (name for name, c in self.channels.items() if c.get("S3DistributionType") == "ShardedByS3Key")
+        return sorted(sharded) if len(self._hosts) > 1 else []
 
     @property
     def _hosts(self) -> list[str]:
