@@ -21,6 +21,9 @@ from clary.compute.process import ProcessBackend
 from clary.controllers.capacity import Capacity
 from clary.controllers.endpoint import EndpointController
 from clary.controllers.identity import PREFIX, CredentialsPage
+from clary.controllers.instance import InstanceController
+from clary.controllers.instance_metadata import PREFIX as METADATA_PREFIX
+from clary.controllers.instance_metadata import MetadataPage
 from clary.controllers.loop import Controller, Loop
 from clary.controllers.monitoring_execution import MonitoringExecutionController
 from clary.controllers.monitoring_schedule import MonitoringScheduleController
@@ -89,6 +92,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
     wire = (models, Router(models, settings.s3_domain))
     gateway = Gateway(settings, clock, database, wire, Authenticator(credentials, clock, settings.s3_domain), invoke)
     gateway.add_page(PREFIX, CredentialsPage(platform))
+    gateway.add_page(METADATA_PREFIX, MetadataPage(platform))
     gateway.add_page("/_clary/health", _health)
     return Parts(platform, database, gateway)
 
@@ -103,6 +107,7 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         TuningJobController(platform),
         MonitoringScheduleController(platform),
         MonitoringExecutionController(platform),
+        InstanceController(platform, backend),
     ]
 
 

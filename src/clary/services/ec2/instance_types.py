@@ -1,0 +1,116 @@
+"""The sizes of instances, as facts about AWS's types; a running instance gets at most what this machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clary.instance_types import InstanceType, lookup, offered
+
+from . import filters, networks
+from .errors import InsufficientInstanceCapacity, InvalidInstanceType, InvalidParameterValue
+from .images import architecture
+from .resources import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clary.context import Context
+    from clary.services.service import Document
+
+MIB = 1 << 20
+
+
+class InstanceTypes(Family):
+    """Types and where they are offered."""
+
+    def describe_instance_types(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # the shape of a handler
+        """vCPUs and memory of the types, in pages of 100."""
+        names = request.get("InstanceTypes")
+        types = [known_type(name) for name in names] if names else offered()
+        return filters.describe("InstanceTypes", map(_info, types), {"MaxResults": 100, **request}, _FILTERS)
+
+    def describe_instance_type_offerings(self, ctx: Context, request: Document) -> Document:
+        """Every type, in the region or in each zone as `LocationType` asks."""
+        offerings = list(_offerings(ctx, request.get("LocationType") or "region"))
+        return filters.describe("InstanceTypeOfferings", offerings, {"MaxResults": 1000, **request}, _OFFERING_FILTERS)
+
+
+def known_type(name: str) -> InstanceType:
+    """The facts of a type.
+
+    Raises:
+        InvalidInstanceType: it is not in the table.
+    """
+    found = None if name.startswith(("ml.", "system.")) else lookup(name)
+    if found is None:
+        raise InvalidInstanceType(f"The following supplied instance types do not exist: [{name}]")
+    return found
+
+
+def launchable_type(name: str) -> InstanceType:
+    """The facts of a type that this machine can run.
+
+    Raises:
+        InvalidParameterValue: it is not in the table.
+        InsufficientInstanceCapacity: it needs an accelerator that is not here.
+    """
+    found = None if name.startswith(("ml.", "system.")) else lookup(name)
+    if found is None:
+        raise InvalidParameterValue(f"Invalid value '{name}' for InstanceType.")
+    if found.gpus > len(list(Path("/dev").glob("nvidia[0-9]*"))):
+        raise InsufficientInstanceCapacity(
+            f"We currently do not have sufficient {name} capacity: this machine has not the {found.gpus} GPUs of the type."
+        )
+    return found
+
+
+def _info(found: InstanceType) -> Document:
+    info: Document = {
+        "InstanceType": found.name,
+        "CurrentGeneration": not found.name.startswith(("t2.", "m4.", "c4.", "r4.", "p2.")),
+        "FreeTierEligible": found.name in {"t2.micro", "t3.micro"},
+        "SupportedUsageClasses": ["on-demand"],
+        "SupportedRootDeviceTypes": ["ebs"],
+        "SupportedVirtualizationTypes": ["hvm"],
+        "BareMetal": False,
+        "ProcessorInfo": {"SupportedArchitectures": [architecture()]},
+        "VCpuInfo": {"DefaultVCpus": found.vcpus, "DefaultCores": found.vcpus, "DefaultThreadsPerCore": 1},
+        "MemoryInfo": {"SizeInMiB": found.memory_bytes // MIB},
+        "InstanceStorageSupported": False,
+        "HibernationSupported": False,
+        "BurstablePerformanceSupported": found.name.startswith("t"),
+        "DedicatedHostsSupported": False,
+        "AutoRecoverySupported": False,
+    }
+    if found.gpus:
+        info["GpuInfo"] = {"Gpus": [{"Manufacturer": "NVIDIA", "Count": found.gpus}]}
+    return info
+
+
+def _offerings(ctx: Context, location_type: str) -> Iterator[Document]:
+    places = {
+        "region": [ctx.region],
+        "availability-zone": [networks.zone(ctx, letter)["ZoneName"] for letter in networks.ZONES],
+        "availability-zone-id": [networks.zone(ctx, letter)["ZoneId"] for letter in networks.ZONES],
+    }
+    for found in offered():
+        for place in places.get(location_type, ()):
+            yield {"InstanceType": found.name, "LocationType": location_type, "Location": place}
+
+
+_FILTERS = filters.table(
+    "InstanceType CurrentGeneration BareMetal HibernationSupported BurstablePerformanceSupported "
+    "InstanceStorageSupported FreeTierEligible DedicatedHostsSupported AutoRecoverySupported",
+    {
+        "free-tier-eligible": "FreeTierEligible",
+        "processor-info.supported-architecture": "ProcessorInfo.SupportedArchitectures",
+        "vcpu-info.default-vcpus": "VCpuInfo.DefaultVCpus",
+        "vcpu-info.default-cores": "VCpuInfo.DefaultCores",
+        "memory-info.size-in-mib": "MemoryInfo.SizeInMiB",
+        "supported-usage-class": "SupportedUsageClasses",
+        "supported-root-device-type": "SupportedRootDeviceTypes",
+        "supported-virtualization-type": "SupportedVirtualizationTypes",
+    },
+)
+_OFFERING_FILTERS = filters.table("InstanceType Location")
