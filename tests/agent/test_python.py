@@ -17,7 +17,7 @@ PYTHON = sys.executable
     ("command", "script"),
     [
         ([PYTHON, "-m", "pkg.train", "--x"], Script("module", "pkg.train", ("-m", "--x"))),
-        ([PYTHON, "-u", "-c", "pass", "1"], Script("code", "pass", ("-c", "1"))),
+        ([PYTHON, "-u", "-c", "pass", "1"], Script("code", "pass", ("-c", "1"), unbuffered=True)),
         ([PYTHON, "-O", "x.py"], None),
         ([PYTHON], None),
         ([PYTHON, "/no/such/file.py"], None),

@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from clary.agent import bundle
+from clary.agent.supervisor import cgroups_of
+from clary.agent.workload import Task
 from clary.compute.base import Archive, Bind
 from clary.compute.process import ProcessBackend
 from tests.compute.conftest import MIB, Bench
@@ -316,12 +318,12 @@ def test_control_groups_stop_a_fork_bomb(bench: Bench, machine: Machine) -> None
     assert int(bench.log("bomb")[0]) < 50
 
 
-def test_nothing_is_left_behind(bench: Bench, machine: Machine) -> None:
+def test_nothing_is_left_behind(bench: Bench) -> None:
     bench.run("clean", "true")
     left = {path.name for path in (bench.folder / "clean").iterdir()}
     assert left == {"agent.lock", "agent.log", "exit.json", "log", "ml", "run", "status.json", "workload.json"}
-    for parent in machine.cgroups.values():
-        assert [path for path in Path(parent).iterdir() if path.is_dir()] == []
+    task = Task.from_json(bundle.read(bench.folder / "clean" / bundle.TASK) or {})
+    assert not any(group.exists() for group in cgroups_of(task).view().values())
 
 
 def _alive(word: str) -> list[psutil.Process]:

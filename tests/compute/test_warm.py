@@ -115,6 +115,19 @@ def test_thread_pools_follow_the_workloads_processors(warm_bench: Bench) -> None
     assert warm_bench.log("pools") == ["{1}"]
 
 
+def test_the_script_is_compiled_as_a_program_of_its_own(warm_bench: Bench) -> None:
+    script = _script(
+        warm_bench, "future", "def f(x: int): pass\nprint(f.__annotations__['x'], __builtins__.len([1]))\n"
+    )
+    warm_bench.run("future", "python", script, warm=True)
+    assert warm_bench.log("future") == ["<class 'int'> 1"]
+
+
+def test_files_left_open_are_written(warm_bench: Bench) -> None:
+    warm_bench.run("open", "python", "-c", "f = open('/opt/ml/out', 'w'); f.write('all')", warm=True)
+    assert (warm_bench.folder / "open" / "ml" / "out").read_text() == "all"
+
+
 def test_before_it_is_ready_workloads_start_cold(tmp_path: Path, machine: Machine) -> None:
     backend = ProcessBackend(tmp_path / "compute", machine, warm=True)
     bench = Bench(backend, tmp_path)

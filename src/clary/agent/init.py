@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from clary.agent import bundle, linux, processes, python, sandbox
-from clary.agent.workload import ML_ROOT, Bind, Task, Workload
+from clary.agent.workload import ML_ROOT, RUN_ROOT, Bind, Task, Workload
 
 if TYPE_CHECKING:
     import socket
@@ -50,7 +50,7 @@ def run(task: Task, cgroups: Cgroups, ends: Ends, *, warm: WarmInterpreter | Non
         status = _reap_until(child)
         if task.isolation == "none":
             processes.kill_descendants(os.getpid())
-    except OSError as error:
+    except BaseException as error:  # noqa: BLE001  # a fork must never return into its parent's code
         os.write(ends.report, f"failed {error}\n".encode())
     os.write(ends.report, f"{status}\n".encode())
     os._exit(0)
@@ -73,10 +73,14 @@ def environment(task: Task) -> dict[str, str]:
     }
     if task.isolation == "namespaces":
         return {**defaults, **workload.env}
-    # Nobody can be given a private /opt/ml, so the bundle's own paths take its place.
-    root, home = str(workload.bundle / "ml"), str(workload.bundle / bundle.SCRATCH / "root")
-    moved = {name: value.replace(ML_ROOT, root) for name, value in workload.env.items()}
-    return {**defaults, **moved, "CLARY_ML_ROOT": root, "HOME": home, "TMPDIR": home}
+    home = str(workload.bundle / bundle.SCRATCH / "root")
+    moved = {name: _relocated(value, workload) for name, value in workload.env.items()}
+    return {**defaults, **moved, "CLARY_ML_ROOT": str(workload.bundle / "ml"), "HOME": home, "TMPDIR": home}
+
+
+def _relocated(text: str, workload: Workload) -> str:
+    """The same with the bundle's own paths, as without a sandbox nobody can be given a private /opt/ml."""
+    return text.replace(ML_ROOT, str(workload.bundle / "ml")).replace(RUN_ROOT, str(workload.bundle / "run"))
 
 
 def _keep_only(ends: Ends) -> None:
@@ -150,8 +154,7 @@ def _become_workload(task: Task, output: int, *, warm: WarmInterpreter | None) -
         signal.signal(number, signal.SIG_DFL)
     command, env, cwd = _command(task.workload), environment(task), task.workload.cwd
     if task.isolation == "none":
-        root = str(task.workload.bundle / "ml")
-        command, cwd = [word.replace(ML_ROOT, root) for word in command], cwd.replace(ML_ROOT, root)
+        command, cwd = [_relocated(word, task.workload) for word in command], _relocated(cwd, task.workload)
     os.chdir(cwd)
     if warm is not None and task.workload.warm:
         script = python.parse(command, env)

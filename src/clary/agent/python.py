@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import gc
 import io
 import os
@@ -28,6 +29,7 @@ class Script:
     """`file`, `module` or `code`."""
     name: str
     argv: tuple[str, ...]
+    unbuffered: bool = False
 
 
 def parse(command: Sequence[str], env: Mapping[str, str]) -> Script | None:
@@ -36,15 +38,14 @@ def parse(command: Sequence[str], env: Mapping[str, str]) -> Script | None:
     if command[0] != sys.executable or {"PYTHONHASHSEED", "PYTHONHOME", "PYTHONSTARTUP", "LD_PRELOAD"} & env.keys():
         return None
     words = list(command[1:])
-    while words and words[0] in {"-u", "-B"}:
-        del words[0]
-    match words:
+    unbuffered = bool(env.get("PYTHONUNBUFFERED")) or words[:1] == ["-u"]
+    match words[1:] if words[:1] == ["-u"] else words:
         case ["-m", name, *rest]:
-            return Script("module", name, ("-m", *rest))
+            return Script("module", name, ("-m", *rest), unbuffered)
         case ["-c", code, *rest]:
-            return Script("code", code, ("-c", *rest))
+            return Script("code", code, ("-c", *rest), unbuffered)
         case [name, *rest] if not name.startswith("-") and Path(name).is_file():
-            return Script("file", name, (name, *rest))
+            return Script("file", name, (name, *rest), unbuffered)
     return None
 
 
@@ -61,7 +62,7 @@ class WarmInterpreter:
         os.environ.update(env)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        _reopen_output(unbuffered=bool(env.get("PYTHONUNBUFFERED")))
+        _reopen_output(unbuffered=script.unbuffered)
         _reseed()
         if self._pools is not None:
             # These libraries read the environment when they were loaded, before the workload's was known.
@@ -101,15 +102,16 @@ def _execute(script: Script) -> None:
         runpy.run_module(script.name, run_name="__main__", alter_sys=True)
         return
     main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = __builtins__
+    main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
-    if script.kind == "code":
-        exec(compile(script.name, "<string>", "exec"), main.__dict__)  # noqa: S102  # running the user's code is the purpose
-        return
-    main.__file__ = script.name
-    source = Path(script.name).read_bytes()
-    main.__dict__["__cached__"] = None
-    exec(compile(source, script.name, "exec"), main.__dict__)  # noqa: S102  # running the user's code is the purpose
+    source: str | bytes = script.name
+    if script.kind == "file":
+        source = Path(script.name).read_bytes()
+        main.__file__ = script.name
+        main.__dict__["__cached__"] = None
+    # Not inherited, because this module's own `from __future__` is none of the user's code.
+    code = compile(source, script.name if script.kind == "file" else "<string>", "exec", dont_inherit=True)
+    exec(code, main.__dict__)  # noqa: S102  # running the user's code is the purpose
 
 
 def _exit_code(leave: SystemExit) -> int:

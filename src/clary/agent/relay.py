@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def run(channel: socket.socket, forwards: Sequence[Forward]) -> NoReturn:
-    """Serve the listeners that come over `channel` until the parent dies."""
-    linux.die_with_parent(signal.SIGKILL)
-    _, descriptors, _, _ = socket.recv_fds(channel, 64, len(forwards))
-    channel.close()
-    listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-    if listeners:
-        asyncio.run(_serve(listeners, [forward.target for forward in forwards]))
-    os._exit(0)
+    """Serve the listeners that come over `channel` until the parent dies; ends the process in any case."""
+    try:
+        linux.die_with_parent(signal.SIGKILL)
+        _, descriptors, _, _ = socket.recv_fds(channel, 64, len(forwards))
+        channel.close()
+        listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        if listeners:
+            asyncio.run(_serve(listeners, [forward.target for forward in forwards]))
+    finally:
+        os._exit(0)
 
 
 async def _serve(listeners: Sequence[socket.socket], targets: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.agent import linux
-from clary.agent.workload import ML_ROOT, Bind, Forward
+from clary.agent.workload import ML_ROOT, RUN_ROOT, Bind, Forward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,7 +107,7 @@ def folders(scratch: Path, bundle: Path, root: Path | None) -> Iterator[Bind]:
     if root is not None:
         (root / "etc").mkdir(exist_ok=True)
     yield Bind(bundle / "ml", ML_ROOT, writable=True)
-    yield Bind(bundle / "run", "/run/clary", writable=True)
+    yield Bind(bundle / "run", RUN_ROOT, writable=True)
 
 
 def _network(forwards: tuple[Forward, ...], relay: socket.socket | None) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
 _REQUEST_BYTES = 1 << 17
+_REQUEST_S = 2.0
+"""A caller that says nothing may not hold the agent up for longer."""
 
 
 class Sessions:
@@ -63,14 +65,17 @@ class Sessions:
 
     def _on_caller(self, _descriptor: int) -> None:
         connection, _ = self._listener.accept()
+        connection.settimeout(_REQUEST_S)
+        files: list[int] = []
         try:
             data, files, _, _ = socket.recv_fds(connection, _REQUEST_BYTES, 3)
             session = _Session(connection, self._spawn(json.loads(data), files))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError):
             connection.close()
             return
-        for file in files:
-            os.close(file)
+        finally:
+            for file in files:
+                os.close(file)
         self._sessions |= {connection.fileno(): session, session.process: session}
         self._selector.register(connection, selectors.EVENT_READ, self._on_hang_up)
         self._selector.register(session.process, selectors.EVENT_READ, self._on_exit)

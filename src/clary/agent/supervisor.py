@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _LINUX = sys.platform == "linux"
 _WATCH_S = 0.5
 """How often memory is measured where no control group limits it."""
-
 _LONGEST_S = 3600.0
 """The longest time that select accepts anywhere."""
 
@@ -81,6 +80,7 @@ class Supervisor:
         self._kill_at: float | None = None
         self._timeout_at: float | None = None
         self._peak_bytes = 0
+        self._measure_at = 0.0
 
     def run(self) -> None:
         """Start the workload, tend it and write down how it ended."""
@@ -209,8 +209,10 @@ class Supervisor:
             self._kill()
 
     def _check_memory(self) -> None:
-        if self._cgroups.limits_memory:
+        now = time.monotonic()
+        if self._cgroups.limits_memory or now < self._measure_at:
             return
+        self._measure_at = now + _WATCH_S
         used = processes.memory_bytes(processes.descendants(os.getpid()), self._workload.memory_bytes)
         self._peak_bytes = max(self._peak_bytes, used)
         if used > self._workload.memory_bytes:
@@ -281,9 +283,13 @@ class Supervisor:
     def _notify(self) -> None:
         if not self._task.notify:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+        with (
+            suppress(OSError),
+            bundle.address(Path(self._task.notify)) as address,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
+        ):
             sender.setblocking(False)
-            sender.sendto(self._workload.id.encode(), self._task.notify)
+            sender.sendto(self._workload.id.encode(), address)
 
 
 def new_process_namespace() -> None:

@@ -10,6 +10,9 @@ from typing import Any, Literal
 ML_ROOT = "/opt/ml"
 """Where a workload finds its data, as in SageMaker's containers."""
 
+RUN_ROOT = "/run/clary"
+"""The folder that a workload shares with the platform, for sockets."""
+
 Isolation = Literal["namespaces", "none"]
 
 
