@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from http.client import HTTPConnection, HTTPResponse
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+
+def _installer_is_there() -> bool:
+    beside = Path(sys.executable).with_name("uv").exists()
+    return beside or shutil.which("uv") is not None or find_spec("pip") is not None
+
+
+needs_installer = pytest.mark.skipif(not _installer_is_there(), reason="neither uv nor pip is installed")
 
 
 class Container:

@@ -1,36 +1,14 @@
 from __future__ import annotations
 
-import shutil
-import sys
-import zipfile
-from importlib.util import find_spec
-from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from clary.toolkit.requirements import install, top_level_names
+from tests.toolkit.container import needs_installer
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def _installer_is_there() -> bool:
-    beside = Path(sys.executable).with_name("uv").exists()
-    return beside or shutil.which("uv") is not None or find_spec("pip") is not None
-
-
-needs_installer = pytest.mark.skipif(not _installer_is_there(), reason="neither uv nor pip is installed")
-
-
-@pytest.fixture
-def wheels(tmp_path: Path) -> Path:
-    """A folder with a package that no index has."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    info = "clary_example-1.0.dist-info"
-    with zipfile.ZipFile(folder / "clary_example-1.0-py3-none-any.whl", "w") as file:
-        file.writestr("clary_example.py", "VALUE = 42\n")
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: clary-example\nVersion: 1.0\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{info}/RECORD", "")
-    return folder
+    import pytest
 
 
 def test_satisfied_requirements_install_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.toolkit.container import needs_installer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -142,3 +144,15 @@ def test_unknown_requirements_fail_the_job(container: Container, tmp_path: Path)
     assert done.returncode == 1
     assert container.read("output/failure").startswith("InstallRequirementsError:\nExitCode ")
     assert "ran" not in done.stdout
+
+
+@needs_installer
+def test_requirements_lie_beside_the_environment(container: Container, wheels: Path) -> None:
+    container.write("code/requirements.txt", f"{wheels}/clary_example-1.0-py3-none-any.whl\n")
+    done = launch(
+        container,
+        "import clary_example, os, subprocess, sys\nprint('value', clary_example.VALUE)\n"
+        "subprocess.run([sys.executable, '-c', 'import clary_example'], check=True)\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "value 42" in done.stdout

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import joblib
 import pytest
@@ -11,7 +12,10 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from clary.toolkit.serve.server import listen
-from tests.toolkit.container import Client, Container, Server
+from tests.toolkit.container import Client, Container, Server, needs_installer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCRIPT = "import joblib, os\ndef model_fn(folder):\n    return joblib.load(os.path.join(folder, 'model.joblib'))\n"
 Serving = Callable[..., Server]
@@ -128,3 +132,10 @@ def test_workers_are_replaced_when_they_die(container: Container, serving: Servi
     os.kill(first, signal.SIGKILL)
     assert int(server.client.invoke("")[1]) != first
     assert server.stop()[0] == 0
+
+
+@needs_installer
+def test_requirements_of_the_script_are_there(container: Container, serving: Serving, wheels: Path) -> None:
+    container.write("model/code/requirements.txt", f"{wheels}/clary_example-1.0-py3-none-any.whl\n")
+    container.write("model/code/inference.py", f"import clary_example\n{ECHO}")
+    assert serving("clary.toolkit.serve").client.request("GET", "/ping")[0] == 200
