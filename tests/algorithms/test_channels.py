@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import os
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +60,20 @@ def test_files_of_all_folders_are_joined(container: Container) -> None:
     data = read(container, "")
     assert data is not None
     assert len(data) == 4
+
+
+def test_pipe_mode_reads_the_stream_of_the_first_epoch(container: Container) -> None:
+    container.configure({}, {"train": "text/csv"})
+    channels = {"train": {"ContentType": "text/csv", "TrainingInputMode": "Pipe"}}
+    container.write("input/config/inputdataconfig.json", json.dumps(channels))
+    (container.root / "input/data").mkdir()
+    os.mkfifo(container.root / "input/data/train_0")
+    writer = Thread(target=container.write, args=("input/data/train_0", csv(ROWS, LABELS)))
+    writer.start()
+    data = read_channel(Job.read(Layout(container.root)), "train", Reading("text/csv", ALL))
+    writer.join()
+    assert data is not None
+    np.testing.assert_array_equal(data.features, ROWS)
 
 
 def test_label_size_zero_means_no_label(container: Container) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,43 +62,50 @@ def read_channel(job: Job, name: str, reading: Reading) -> Dataset | None:
     if content_type.name not in reading.accepted:
         accepted = ", ".join(reading.accepted)
         raise ClientError(f"Channel {name!r}: content type {content_type.name} is not supported; supported: {accepted}")
-    files = [path for path in sorted(job.layout.channel(name).rglob("*")) if _holds_data(path)]
-    if not files:
+    contents = _contents(job, name)
+    if not any(contents):
         raise ClientError(f"Channel {name!r} holds no data.")
     label_size = int(content_type.parameters.get("label_size", reading.labelled))
     try:
-        return _join([READERS[content_type.name](path, label_size, reading.weighted) for path in files])
+        return _join([READERS[content_type.name](content, label_size, reading.weighted) for content in contents])
     except (types.MalformedDataError, ValueError, UnicodeDecodeError) as error:
         raise ClientError(f"Channel {name!r} could not be read as {content_type.name}: {error}") from error
+
+
+def _contents(job: Job, name: str) -> list[bytes]:
+    """The files of a channel; in Pipe mode the stream of the first epoch, which is kept for the others."""
+    stream = job.layout.channel(f"{name}_0")
+    if job.channels[name].get("TrainingInputMode") == "Pipe" and stream.exists():
+        return [stream.read_bytes()]
+    return [path.read_bytes() for path in sorted(job.layout.channel(name).rglob("*")) if _holds_data(path)]
 
 
 def _holds_data(path: Path) -> bool:
     return path.is_file() and not path.name.startswith((".", "_")) and path.stat().st_size > 0
 
 
-def _read_csv(path: Path, label_size: int, weighted: bool) -> Dataset:
-    with path.open(encoding="utf-8") as file:
-        first = file.readline()
+def _read_csv(content: bytes, label_size: int, weighted: bool) -> Dataset:
+    first = content.partition(b"\n")[0].decode()
     delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
-    frame = pd.read_csv(path, header=None, sep=delimiter, dtype=np.float32)
+    frame = pd.read_csv(io.BytesIO(content), header=None, sep=delimiter, dtype=np.float32)
     return _split(frame.to_numpy(np.float32), label_size, weighted)
 
 
-def _read_parquet(path: Path, label_size: int, weighted: bool) -> Dataset:
-    return _split(pd.read_parquet(path).to_numpy(np.float32), label_size, weighted)
+def _read_parquet(content: bytes, label_size: int, weighted: bool) -> Dataset:
+    return _split(pd.read_parquet(io.BytesIO(content)).to_numpy(np.float32), label_size, weighted)
 
 
-def _read_libsvm(path: Path, _label_size: int, _weighted: bool) -> Dataset:
-    return Dataset(*read_libsvm(path.read_text(encoding="utf-8")))
+def _read_libsvm(content: bytes, _label_size: int, _weighted: bool) -> Dataset:
+    return Dataset(*read_libsvm(content.decode()))
 
 
-def _read_recordio(path: Path, label_size: int, _weighted: bool) -> Dataset:
-    records = list(read_records(path.read_bytes()))
+def _read_recordio(content: bytes, label_size: int, _weighted: bool) -> Dataset:
+    records = list(read_records(content))
     features = stack([record.features[FEATURE_KEY] for record in records])
     return Dataset(features, labels(records) if label_size and any(record.label for record in records) else None)
 
 
-READERS: dict[str, Callable[[Path, int, bool], Dataset]] = {
+READERS: dict[str, Callable[[bytes, int, bool], Dataset]] = {
     types.CSV: _read_csv,
     types.PARQUET: _read_parquet,
     types.LIBSVM: _read_libsvm,
