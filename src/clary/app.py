@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from clary import first_run
+from clary import first_run, notebook_access
 from clary.asgi import Application
 from clary.auth.authorize import Authorizer
 from clary.auth.credentials import Credentials
@@ -27,12 +27,15 @@ from clary.controllers.instance_metadata import MetadataPage
 from clary.controllers.loop import Controller, Loop
 from clary.controllers.monitoring_execution import MonitoringExecutionController
 from clary.controllers.monitoring_schedule import MonitoringScheduleController
+from clary.controllers.notebook_instance import NotebookInstanceController
 from clary.controllers.processing_job import ProcessingJobController
 from clary.controllers.training_job import TrainingJobController
+from clary.controllers.transform_job import TransformJobController
 from clary.controllers.tuning_job import TuningJobController
 from clary.gateway import Gateway
 from clary.http import Request, Response
 from clary.invoke import Invoker
+from clary.notebook_proxy import NotebookProxy
 from clary.platform import Platform
 from clary.plugins import services
 from clary.protocol.model import Models
@@ -56,6 +59,10 @@ if TYPE_CHECKING:
     from clary.settings import Settings
 
 
+WEB_SOCKET_BYTES = 1 << 40
+"""Notebooks send whole files through web sockets; only the memory sets a limit."""
+
+
 @dataclass(slots=True)
 class Parts:
     """The platform together with what only the composition root needs."""
@@ -63,6 +70,7 @@ class Parts:
     platform: Platform
     database: Database
     gateway: Gateway
+    notebooks: NotebookProxy
 
 
 def build(settings: Settings, clock: Clock) -> Parts:
@@ -94,7 +102,9 @@ def build(settings: Settings, clock: Clock) -> Parts:
     gateway.add_page(PREFIX, CredentialsPage(platform))
     gateway.add_page(METADATA_PREFIX, MetadataPage(platform))
     gateway.add_page("/_clary/health", _health)
-    return Parts(platform, database, gateway)
+    notebooks = NotebookProxy(platform)
+    gateway.add_page(notebook_access.PREFIX, notebooks.page)
+    return Parts(platform, database, gateway, notebooks)
 
 
 def controllers(platform: Platform, backend: Backend) -> list[Controller]:
@@ -104,9 +114,11 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         TrainingJobController(platform, backend, capacity),
         ProcessingJobController(platform, backend, capacity),
         EndpointController(platform, backend),
+        TransformJobController(platform, backend, capacity),
         TuningJobController(platform),
         MonitoringScheduleController(platform),
         MonitoringExecutionController(platform),
+        NotebookInstanceController(platform, backend),
         InstanceController(platform, backend),
     ]
 
@@ -127,7 +139,7 @@ class Server:
         config = uvicorn.Config(
             _closed, host=self.settings.host, port=self.settings.port, loop="uvloop", http="httptools", lifespan="off",
             log_level="warning", access_log=False, timeout_keep_alive=75, backlog=2048, server_header=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=10, ws="websockets-sansio", ws_max_size=WEB_SOCKET_BYTES,
         )  # fmt: skip
         self._http = uvicorn.Server(config)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -151,7 +163,7 @@ class Server:
         )
         backend.on_change(lambda workload: _touch(platform, workload))
         loop = Loop(platform.records, self._clock, controllers(platform, backend))
-        config.app = Application(parts.gateway, _no_web_socket)
+        config.app = Application(parts.gateway, parts.notebooks.web_socket)
         loop.start()
         tunnel = TlsTunnel(self.settings, Authority(self.settings.home / "tls"))
         try:
@@ -181,7 +193,3 @@ async def _health(_: Request) -> Response:
 
 async def _closed(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # replaced before the first request
     raise RuntimeError("the platform is not built yet")
-
-
-async def _no_web_socket(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # the shape of ASGI
-    await send({"type": "websocket.close", "code": 4404})

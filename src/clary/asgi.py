@@ -100,6 +100,7 @@ async def _send(response: Response, method: str, send: Send) -> None:
     elif isinstance(body, FileSlice):
         fields.setdefault("content-length", str(body.length))
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+    headers.extend((b"set-cookie", cookie.encode("latin-1")) for cookie in response.cookies)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if method != "HEAD" and not isinstance(body, bytes):
         async for chunk in _chunks(body):

@@ -98,6 +98,8 @@ class Response:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | FileSlice | AsyncIterator[bytes] = b""
+    cookies: tuple[str, ...] = ()
+    """Values of Set-Cookie, the one header that may come several times."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ NOTEBOOK_INSTANCE = Kind(
     "NotebookInstance",
     missing=(ValidationException, "RecordNotFound"),
     taken=(ValidationException, "Cannot create a duplicate Notebook Instance ({arn})"),
+    aliases={"NotebookInstanceLifecycleConfigName": "LifecycleConfigName", "SecurityGroups": "SecurityGroupIds"},
 )
 LIFECYCLE_CONFIG = Kind(
     "notebook-instance-lifecycle-config",
