@@ -28,7 +28,7 @@ STOP_TIMEOUT_S = 30.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -41,10 +41,11 @@ class _Refused(Exception):
     """The command cannot be done; the text says why."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clary", description="A machine-learning platform that you own.")
-    parser.add_argument("--version", action="version", version=f"clary {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    clary = argparse.ArgumentParser(prog="clary", description="A machine-learning platform that you own.")
+    clary.add_argument("--version", action="version", version=f"clary {__version__}")
+    commands = clary.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         doctor_command,
         "Tell what this machine allows: isolation, limits, virtual machines, containers, GPUs.",
     )
-    return parser
+    return clary
 
 
 def up_command(options: argparse.Namespace) -> int:

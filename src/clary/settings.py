@@ -17,11 +17,15 @@ class Settings:
     home: Path
     """Everything that Clary keeps lies below this folder."""
     host: str = "127.0.0.1"
+    """The address to bind."""
     port: int = 4100
+    """The port of all services."""
     proxy_port: int = 0
     """Port of the TLS proxy for clients with a fixed AWS address; 0 means the port after `port`."""
     account: str = "000000000000"
+    """The number of the AWS account that the platform plays."""
     region: str = "us-east-1"
+    """The region of calls whose signature names none, and of clients that `clary env` and `clary run` set up."""
     durability: Literal["disk", "process"] = "disk"
     """`disk`: acknowledged writes survive power loss; `process`: they survive the end of the process only."""
     long_poll_s: float = 25.0
@@ -47,15 +51,20 @@ class Settings:
         return f"http://{host}:{self.port}"
 
 
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"CLARY_{name.upper()}"
+
+
 def load(environ: Mapping[str, str], **overrides: object) -> Settings:
     """The settings from `CLARY_*` variables, narrowed by explicit overrides that are not None.
 
     Raises:
         ValueError: a variable does not parse.
     """
-    values: dict[str, object] = {"home": Path(environ.get("CLARY_HOME") or Path.home() / ".clary")}
+    values: dict[str, object] = {"home": Path(environ.get(variable("home")) or Path.home() / ".clary")}
     for name, kind in _KINDS.items():
-        text = environ.get(f"CLARY_{name.upper()}")
+        text = environ.get(variable(name))
         if text is not None:
             values[name] = _parse(name, kind, text)
     values.update({name: value for name, value in overrides.items() if value is not None})
@@ -84,4 +93,4 @@ def _parse(name: str, kind: type, text: str) -> object:
             return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
         return kind(text)
     except (KeyError, ValueError) as error:
-        raise ValueError(f"CLARY_{name.upper()}: {text!r} is not a valid {kind.__name__}") from error
+        raise ValueError(f"{variable(name)}: {text!r} is not a valid {kind.__name__}") from error

@@ -23,8 +23,10 @@ __all__ = [
     "Reply",
     "Service",
     "in_thread",
+    "is_recorded",
     "method_name",
     "operation_names",
+    "recorded",
     "runs_in_thread",
 ]
 
@@ -89,3 +91,14 @@ def in_thread(handler: F) -> F:
 def runs_in_thread(handler: Handler) -> bool:
     """Whether the handler was marked with `in_thread`."""
     return bool(getattr(handler, "__clary_in_thread__", False))
+
+
+def recorded(handler: F) -> F:
+    """Marks a handler that keeps or tells what nothing acts on; the coverage page says so."""
+    handler.__clary_recorded__ = True  # type: ignore[attr-defined]
+    return handler
+
+
+def is_recorded(handler: Handler) -> bool:
+    """Whether the handler was marked with `recorded`."""
+    return bool(getattr(handler, "__clary_recorded__", False))
