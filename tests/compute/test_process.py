@@ -213,6 +213,22 @@ def test_a_start_that_the_machine_refuses_says_why(any_bench: Bench) -> None:
         assert "/data" in seen.message
 
 
+def test_the_use_of_the_machine_is_measured(any_bench: Bench) -> None:
+    code = (
+        "import time; x = bytearray(50 << 20)\nwhile time.process_time() < 0.2: pass\n"
+        "print('up', flush=True); time.sleep(60)"
+    )
+    handle = any_bench.start("usage", "python", "-c", code)
+    any_bench.wait_for_line("usage", "up")
+    usage = any_bench.backend.usage(handle)
+    assert usage is not None
+    assert 0.1 < usage.cpu_s < 2
+    assert 50 * MIB < usage.memory_bytes < 150 * MIB
+    any_bench.backend.stop(handle, 0)
+    any_bench.wait(handle)
+    assert any_bench.backend.usage(handle) is None
+
+
 def test_a_listener_hears_of_every_phase(bench: Bench) -> None:
     heard: list[str] = []
     bench.backend.on_change(heard.append)

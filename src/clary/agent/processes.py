@@ -8,6 +8,7 @@ from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -47,6 +48,11 @@ def memory_bytes(pids: list[int], limit: int) -> int:
     return resident if resident <= limit else sum(_proportional(pid) for pid in pids)
 
 
+def cpu_s(pids: list[int]) -> float:
+    """The processor time of `pids` and of their children that have ended."""
+    return sum(_ticks(pid) for pid in pids) / _TICKS_PER_S
+
+
 def _parent(entry: Path) -> int:
     try:
         return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
@@ -66,6 +72,14 @@ def _environ(entry: Path) -> list[bytes]:
         return (entry / "environ").read_bytes().split(b"\0")
     except OSError:
         return []
+
+
+def _ticks(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(int(field) for field in fields[11:15])
 
 
 def _resident(pid: int) -> int:

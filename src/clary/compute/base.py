@@ -25,6 +25,7 @@ __all__ = [
     "Observation",
     "Phase",
     "Reason",
+    "Usage",
     "Workload",
 ]
 
@@ -53,6 +54,15 @@ class Observation:
     peak_memory_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a running workload takes of the machine."""
+
+    cpu_s: float
+    """Processor time since the start."""
+    memory_bytes: int
+
+
 class Backend(Protocol):
     """A place where workloads run; every method may be called from any thread."""
 
@@ -74,6 +84,10 @@ class Backend(Protocol):
         A workload that this backend never started, or whose bundle was deleted, is `gone`. One whose agent died without
         a word is `exited` with reason `lost`, and nothing of it is left running.
         """
+        ...
+
+    def usage(self, handle: Handle) -> Usage | None:
+        """What the workload takes at this moment; None when it does not run."""
         ...
 
     def stop(self, handle: Handle, grace_s: float) -> None:

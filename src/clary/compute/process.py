@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary.agent import bundle, processes, supervisor
 from clary.agent.workload import Task
-from clary.compute.base import Handle, Observation, Workload
+from clary.compute.base import Handle, Observation, Usage, Workload
 from clary.compute.session import Completed, Session, run
 from clary.compute.warm import WarmInterpreter
 from clary.compute.watch import Watcher
@@ -88,6 +88,15 @@ class ProcessBackend:
         if end is not None:
             return _observation(end)
         return self._without_agent(folder)
+
+    def usage(self, handle: Handle) -> Usage | None:
+        """Add up the processes below the agent; memory that they share counts once."""
+        folder = Path(handle["bundle"])
+        agent = bundle.agent_pid(folder)
+        if agent is None or (folder / bundle.EXIT).exists():
+            return None
+        pids = processes.descendants(agent)
+        return Usage(processes.cpu_s(pids), processes.memory_bytes(pids, limit=0))
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """Leave the wish in the bundle and wake the agent; one that is just being born finds it there."""
