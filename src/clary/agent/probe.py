@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,9 @@ def _cgroups() -> dict[str, str]:
         for controller in wanted - found.keys():
             if not _attempt(lambda c=controller, p=parent: _join_group(c, p)):  # type: ignore[misc]
                 found[controller] = str(parent)
+            else:
+                with suppress(OSError):
+                    parent.rmdir()
     return found
 
 
