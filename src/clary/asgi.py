@@ -57,10 +57,10 @@ class _ReceivedBody:
             self._awaited = False
             if message["type"] == "http.disconnect":
                 raise ClientGone
+            self._complete = not message.get("more_body")
             if message.get("body"):
                 yield message["body"]
-            if not message.get("more_body"):
-                self._complete = True
+            if self._complete:
                 return
 
     async def taken(self) -> bool:
