@@ -140,7 +140,7 @@ class Replicas:
 
 def ping(path: Path) -> bool:
     """Whether a model server is ready for requests."""
-    connection = _UnixConnection(path)
+    connection = UnixConnection(path, PING_TIMEOUT_S)
     try:
         connection.request("GET", "/ping")
         return connection.getresponse().status == 200
@@ -150,12 +150,15 @@ def ping(path: Path) -> bool:
         connection.close()
 
 
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PING_TIMEOUT_S)
+class UnixConnection(HTTPConnection):
+    """HTTP to a model server."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
+        """Opens the connection."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PING_TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))

@@ -55,7 +55,7 @@ class Stager:
         """
         target.mkdir(parents=True, exist_ok=True)
         size = 0
-        for bucket, key, name in self._objects(source):
+        for bucket, key, name in self.objects(source):
             size += self._fetch(bucket, key, _inside(target, name), gunzip=source.gunzip)
         return size
 
@@ -121,8 +121,12 @@ class Stager:
         bucket, key = split_uri(uri)
         self._fetch(bucket, key, target, gunzip=False)
 
-    def _objects(self, source: Source) -> Iterator[tuple[str, str, str]]:
-        """Bucket, key and name within the channel of every object."""
+    def objects(self, source: Source) -> Iterator[tuple[str, str, str]]:
+        """Bucket, key and name within the channel of every object.
+
+        Raises:
+            StagingError: there is none, or the role may not list them.
+        """
         if source.data_type == "ManifestFile":
             yield from self._manifest(source.uri)
             return
