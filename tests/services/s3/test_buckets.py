@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +8,8 @@ import pytest
 from tests.services.s3.conftest import error_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Client
 
 
@@ -43,7 +44,9 @@ def test_a_region_outside_us_east_1_must_be_named(client: Client) -> None:
     assert error["Code"] == "IllegalLocationConstraintException"
 
 
-@pytest.mark.parametrize("name", ["Upper", "ab-", "-ab", "a..b", "192.168.5.4", "xn--abc", "abc-s3alias", "under_score"])
+@pytest.mark.parametrize(
+    "name", ["Upper", "ab-", "-ab", "a..b", "192.168.5.4", "xn--abc", "abc-s3alias", "under_score"]
+)
 def test_names_that_break_the_rules_are_refused(s3: Any, name: str) -> None:
     assert error_of(s3.create_bucket, Bucket=name)["Code"] == "InvalidBucketName"
 

@@ -4,19 +4,24 @@ import base64
 import hashlib
 import io
 import os
+import urllib.error
 import urllib.request
 import zlib
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from tests.services.s3.conftest import error_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Client
     from tests.server import ClaryServer
 
@@ -25,7 +30,9 @@ LARGE = os.urandom(300_000)
 
 @pytest.mark.parametrize("content", [b"", b"hello", LARGE])
 def test_what_was_put_is_got(s3: Any, bucket: str, content: bytes) -> None:
-    put = s3.put_object(Bucket=bucket, Key="a/b c+d%&ü", Body=content, Metadata={"Colour": "blue"}, CacheControl="no-cache")
+    put = s3.put_object(
+        Bucket=bucket, Key="a/b c+d%&ü", Body=content, Metadata={"Colour": "blue"}, CacheControl="no-cache"
+    )
     assert put["ETag"] == f'"{hashlib.md5(content).hexdigest()}"'
     assert put["ServerSideEncryption"] == "AES256"
     got = s3.get_object(Bucket=bucket, Key="a/b c+d%&ü")
@@ -81,7 +88,12 @@ def test_a_range_behind_the_end_is_refused_and_one_that_is_none_ignored(s3: Any,
 def test_conditional_reads(s3: Any, bucket: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
     past, future = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
-    for accepted in ({"IfMatch": etag}, {"IfNoneMatch": '"x"'}, {"IfModifiedSince": past}, {"IfUnmodifiedSince": future}):
+    for accepted in (
+        {"IfMatch": etag},
+        {"IfNoneMatch": '"x"'},
+        {"IfModifiedSince": past},
+        {"IfUnmodifiedSince": future},
+    ):
         assert s3.get_object(Bucket=bucket, Key="k", **accepted)["Body"].read() == b"1"
     for refused in ({"IfMatch": '"x"'}, {"IfUnmodifiedSince": past}):
         assert error_of(s3.get_object, Bucket=bucket, Key="k", **refused)["Code"] == "PreconditionFailed"
@@ -262,3 +274,28 @@ def test_resources_of_boto3(server: ClaryServer, bucket: str) -> None:
     assert [item.key for item in resource.Bucket(bucket).objects.filter(Prefix="a/")] == ["a/1", "a/2"]
     resource.Bucket(bucket).objects.all().delete()
     assert not list(resource.Bucket(bucket).objects.all())
+
+
+@pytest.mark.parametrize(("trailer", "status"), [("AAAAAA==", 400), ("y/Q5Jg==", 200)])
+@pytest.mark.parametrize("announced", [True, False])
+def test_the_checksum_may_come_behind_the_body(
+    server: ClaryServer, s3: Any, bucket: str, trailer: str, status: int, announced: bool
+) -> None:
+    headers = {"x-amz-trailer": "x-amz-checksum-crc32", "content-encoding": "gzip,aws-chunked"}
+    if announced:
+        headers["x-amz-sdk-checksum-algorithm"] = "CRC32"
+    request = AWSRequest("PUT", f"{server.endpoint}/{bucket}/k", headers)
+    # What botocore does over TLS: the body is neither signed nor hashed ahead.
+    request.context["checksum"] = {"request_algorithm": {"in": "trailer"}}
+    S3SigV4Auth(Credentials(*server.keys), "s3", "us-east-1").add_auth(request)
+    body = f"4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:{trailer}\r\n\r\n".encode()
+    sent = urllib.request.Request(request.url, data=body, method="PUT", headers=dict(request.headers.items()))
+    if status != 200:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(sent)
+        with caught.value as error:
+            assert (error.code, b"BadDigest" in error.read()) == (status, True)
+        return
+    with urllib.request.urlopen(sent):
+        got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    assert (got["Body"].read(), got["ContentEncoding"], got["ChecksumCRC32"]) == (b"123456789", "gzip", trailer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -163,7 +163,7 @@ def _token(position: str) -> str:
 
 def _position(token: str) -> str:
     try:
-        return urlsafe_b64decode(token).decode()
+        return b64decode(token, altchars=b"-_", validate=True).decode()
     except ValueError:
         raise InvalidArgument("The continuation token provided is incorrect", "continuation-token") from None
 
