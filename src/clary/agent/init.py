@@ -42,6 +42,8 @@ def run(task: Task, cgroups: Cgroups, ends: Ends, *, warm: WarmInterpreter | Non
     """Be process 1 of the workload."""
     status = _NOT_STARTED << 8
     _keep_only(ends)
+    # The agent's own handler would let the workload miss a signal that comes before its command begins.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         _prepare(task, cgroups, ends.relay)
         child = _spawn(task, ends, warm=warm)
