@@ -128,9 +128,12 @@ def _streaming(operations: list[OperationModel]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for operation in operations:
-        if operation.has_streaming_input:
-            found[operation.input_shape.name] = operation.input_shape.serialization["payload"]
-        payload = operation.output_shape.serialization.get("payload") if operation.output_shape else None
-        if payload and operation.output_shape.members[payload].type_name == "blob":
-            found[operation.output_shape.name] = payload
+        for shape, always in ((operation.input_shape, False), (operation.output_shape, True)):
+            payload = shape.serialization.get("payload") if shape is not None else None
+            if payload and _streams(shape.members[payload], always=always):
+                found[shape.name] = payload
     return found
+
+
+def _streams(member: Any, *, always: bool) -> bool:
+    return member.type_name == "blob" and (always or bool(member.serialization.get("streaming")))

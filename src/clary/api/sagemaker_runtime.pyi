@@ -14,7 +14,7 @@ StreamedBytes = bytes | FileSlice | AsyncIterator[bytes]
 
 class InvokeEndpointInput(TypedDict):
     EndpointName: str
-    Body: Body
+    Body: bytes
     ContentType: NotRequired[str]
     Accept: NotRequired[str]
     CustomAttributes: NotRequired[str]

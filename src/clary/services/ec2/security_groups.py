@@ -7,6 +7,8 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from clary.services.service import recorded
+
 from . import filters, kinds, networks
 from .errors import (
     CannotDelete,
@@ -43,6 +45,7 @@ _LONGEST_NAME = 255
 class SecurityGroups(Family):
     """Groups and their rules."""
 
+    @recorded
     def create_security_group(self, ctx: Context, request: Document) -> Document:
         """A group that lets everything out and nothing in."""
         networks.prepare(self._resources, ctx)
@@ -65,6 +68,7 @@ class SecurityGroups(Family):
         )
         return {"GroupId": identifier, "SecurityGroupArn": record.arn, "Tags": tag_list(record.tags)}
 
+    @recorded
     def describe_security_groups(self, ctx: Context, request: Document) -> Document:
         """Groups with their rules, gathered by protocol and ports."""
         networks.prepare(self._resources, ctx)
@@ -76,6 +80,7 @@ class SecurityGroups(Family):
         chosen = [_group(record) for record in records if not wanted or record.spec["GroupName"] in wanted]
         return filters.describe("SecurityGroups", chosen, request, _FILTERS)
 
+    @recorded
     def describe_security_group_rules(self, ctx: Context, request: Document) -> Document:
         """Rules one by one."""
         networks.prepare(self._resources, ctx)
@@ -89,6 +94,7 @@ class SecurityGroups(Family):
         chosen = [rule for rule in rules if not wanted or rule["SecurityGroupRuleId"] in wanted]
         return filters.describe("SecurityGroupRules", chosen, request, _RULE_FILTERS)
 
+    @recorded
     def delete_security_group(self, ctx: Context, request: Document) -> Document:
         """Removes a group that nothing uses."""
         record = self._group(ctx, request)
@@ -99,18 +105,22 @@ class SecurityGroups(Family):
         self._resources.records.delete(record)
         return {"Return": True, "GroupId": record.name}
 
+    @recorded
     def authorize_security_group_ingress(self, ctx: Context, request: Document) -> Document:
         """Lets something in."""
         return self._authorize(ctx, request, egress=False)
 
+    @recorded
     def authorize_security_group_egress(self, ctx: Context, request: Document) -> Document:
         """Lets something out."""
         return self._authorize(ctx, request, egress=True)
 
+    @recorded
     def revoke_security_group_ingress(self, ctx: Context, request: Document) -> Document:
         """Lets something in no more."""
         return self._revoke(ctx, request, egress=False)
 
+    @recorded
     def revoke_security_group_egress(self, ctx: Context, request: Document) -> Document:
         """Lets something out no more."""
         return self._revoke(ctx, request, egress=True)

@@ -10,7 +10,7 @@ from clary.services.iam import pages, shapes
 from clary.services.iam.directory import Directory, tag_list
 from clary.services.iam.documents import encoded
 from clary.services.iam.errors import EntityAlreadyExists, NoSuchEntity
-from clary.services.service import in_thread
+from clary.services.service import in_thread, recorded
 from clary.store.records import Query, Record
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Account:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
+    @recorded
     def create_account_alias(self, ctx: Context, request: Document) -> None:
         """Gives the account a name; a former one goes."""
         alias = request["AccountAlias"]
@@ -57,6 +58,7 @@ class Account:
             self._directory.records.delete(former)
         self._directory.records.create(Record(_ALIAS, ctx.account, "", alias, "", {}, ctx.now, ctx.now))
 
+    @recorded
     def delete_account_alias(self, ctx: Context, request: Document) -> None:
         """Takes the name of the account away."""
         alias = self._directory.records.get(_ALIAS, ctx.account, "", request["AccountAlias"])
@@ -64,6 +66,7 @@ class Account:
             raise NoSuchEntity(f"The account alias with name {request['AccountAlias']} cannot be found.")
         self._directory.records.delete(alias)
 
+    @recorded
     def list_account_aliases(self, ctx: Context, request: Document) -> Document:
         """The name of the account, if it has one."""
         return pages.of_items("AccountAliases", self._aliases(ctx), request, lambda alias: alias.name)

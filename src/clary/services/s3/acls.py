@@ -12,6 +12,7 @@ from clary.services.s3.bucket import bucket_of, canonical_id, edit
 from clary.services.s3.errors import InvalidRequest
 from clary.services.s3.meta import acl_of
 from clary.services.s3.reading import readable
+from clary.services.service import recorded
 
 if TYPE_CHECKING:
     from clary.context import Context
@@ -36,23 +37,27 @@ class AccessControlLists:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
+    @recorded
     def get_bucket_acl(self, _: Context, request: Document) -> Document:
         """The list of a bucket."""
         bucket = bucket_of(self._platform, request)
         return _told(bucket, bucket.spec.get("ACL", ""))
 
+    @recorded
     def put_bucket_acl(self, ctx: Context, request: Document) -> None:
         """Replaces the list of a bucket by a canned one."""
         bucket = bucket_of(self._platform, request)
         acl = _canned(request, bucket)
         edit(self._platform, bucket, ctx, lambda spec: spec.update(ACL=acl))
 
+    @recorded
     def get_object_acl(self, ctx: Context, request: Document) -> Document:
         """The list of an object."""
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
         return _told(bucket, version.meta.acl)
 
+    @recorded
     def put_object_acl(self, ctx: Context, request: Document) -> None:
         """Replaces the list of an object by a canned one."""
         bucket = bucket_of(self._platform, request)

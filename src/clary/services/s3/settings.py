@@ -21,6 +21,7 @@ from clary.services.s3.errors import (
     ReplicationConfigurationNotFoundError,
 )
 from clary.services.s3.meta import MAX_BUCKET_TAGS, tag_set, tags_of_set
+from clary.services.service import recorded
 
 if TYPE_CHECKING:
     from clary.context import Context
@@ -40,7 +41,7 @@ DEFAULT_ENCRYPTION = {
 }
 
 
-def recorded(member: str) -> Operation:
+def stored(member: str) -> Operation:
     """An operation that keeps one member of its request as a setting of the bucket."""
 
     def put(self: _Family, ctx: Context, request: Document) -> None:
@@ -49,6 +50,7 @@ def recorded(member: str) -> Operation:
             raise MalformedXML
         edit(self._platform, bucket_of(self._platform, request), ctx, lambda spec: spec.update({member: value}))
 
+    put.__doc__ = f"Replaces the {member} of a bucket."
     return put
 
 
@@ -63,6 +65,7 @@ def told(member: str, absent: Callable[[], ServiceError] | Document, *, wrapped:
             value = absent
         return {member: value} if wrapped else dict(value)
 
+    get.__doc__ = f"The {member} of a bucket."
     return get
 
 
@@ -72,6 +75,7 @@ def forgotten(member: str) -> Operation:
     def delete(self: _Family, ctx: Context, request: Document) -> None:
         edit(self._platform, bucket_of(self._platform, request), ctx, lambda spec: spec.pop(member, None))
 
+    delete.__doc__ = f"Removes the {member} of a bucket."
     return delete
 
 
@@ -81,29 +85,31 @@ class BucketSettings:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    put_bucket_cors = recorded("CORSConfiguration")
+    put_bucket_cors = stored("CORSConfiguration")
     get_bucket_cors = told(
         "CORSConfiguration", lambda: NoSuchCORSConfiguration("The CORS configuration does not exist")
     )
     delete_bucket_cors = forgotten("CORSConfiguration")
 
-    put_bucket_encryption = recorded("ServerSideEncryptionConfiguration")
-    get_bucket_encryption = told("ServerSideEncryptionConfiguration", DEFAULT_ENCRYPTION, wrapped=True)
-    delete_bucket_encryption = forgotten("ServerSideEncryptionConfiguration")
+    put_bucket_encryption = recorded(stored("ServerSideEncryptionConfiguration"))
+    get_bucket_encryption = recorded(told("ServerSideEncryptionConfiguration", DEFAULT_ENCRYPTION, wrapped=True))
+    delete_bucket_encryption = recorded(forgotten("ServerSideEncryptionConfiguration"))
 
-    put_bucket_lifecycle_configuration = recorded("LifecycleConfiguration")
-    get_bucket_lifecycle_configuration = told(
-        "LifecycleConfiguration", lambda: NoSuchLifecycleConfiguration("The lifecycle configuration does not exist")
+    put_bucket_lifecycle_configuration = recorded(stored("LifecycleConfiguration"))
+    get_bucket_lifecycle_configuration = recorded(
+        told(
+            "LifecycleConfiguration", lambda: NoSuchLifecycleConfiguration("The lifecycle configuration does not exist")
+        )
     )
-    delete_bucket_lifecycle = forgotten("LifecycleConfiguration")
+    delete_bucket_lifecycle = recorded(forgotten("LifecycleConfiguration"))
 
-    put_bucket_logging = recorded("BucketLoggingStatus")
-    get_bucket_logging = told("BucketLoggingStatus", {})
+    put_bucket_logging = recorded(stored("BucketLoggingStatus"))
+    get_bucket_logging = recorded(told("BucketLoggingStatus", {}))
 
-    put_bucket_notification_configuration = recorded("NotificationConfiguration")
-    get_bucket_notification_configuration = told("NotificationConfiguration", {})
+    put_bucket_notification_configuration = recorded(stored("NotificationConfiguration"))
+    get_bucket_notification_configuration = recorded(told("NotificationConfiguration", {}))
 
-    put_bucket_ownership_controls = recorded("OwnershipControls")
+    put_bucket_ownership_controls = stored("OwnershipControls")
     get_bucket_ownership_controls = told(
         "OwnershipControls",
         lambda: OwnershipControlsNotFoundError("The bucket ownership controls were not found"),
@@ -111,7 +117,7 @@ class BucketSettings:
     )
     delete_bucket_ownership_controls = forgotten("OwnershipControls")
 
-    put_public_access_block = recorded("PublicAccessBlockConfiguration")
+    put_public_access_block = stored("PublicAccessBlockConfiguration")
     get_public_access_block = told(
         "PublicAccessBlockConfiguration",
         lambda: NoSuchPublicAccessBlockConfiguration("The public access block configuration was not found"),
@@ -119,18 +125,20 @@ class BucketSettings:
     )
     delete_public_access_block = forgotten("PublicAccessBlockConfiguration")
 
-    put_bucket_website = recorded("WebsiteConfiguration")
-    get_bucket_website = told(
-        "WebsiteConfiguration",
-        lambda: NoSuchWebsiteConfiguration("The specified bucket does not have a website configuration"),
+    put_bucket_website = recorded(stored("WebsiteConfiguration"))
+    get_bucket_website = recorded(
+        told(
+            "WebsiteConfiguration",
+            lambda: NoSuchWebsiteConfiguration("The specified bucket does not have a website configuration"),
+        )
     )
-    delete_bucket_website = forgotten("WebsiteConfiguration")
+    delete_bucket_website = recorded(forgotten("WebsiteConfiguration"))
 
-    put_bucket_accelerate_configuration = recorded("AccelerateConfiguration")
-    get_bucket_accelerate_configuration = told("AccelerateConfiguration", {})
+    put_bucket_accelerate_configuration = recorded(stored("AccelerateConfiguration"))
+    get_bucket_accelerate_configuration = recorded(told("AccelerateConfiguration", {}))
 
-    put_bucket_request_payment = recorded("RequestPaymentConfiguration")
-    get_bucket_request_payment = told("RequestPaymentConfiguration", {"Payer": "BucketOwner"})
+    put_bucket_request_payment = recorded(stored("RequestPaymentConfiguration"))
+    get_bucket_request_payment = recorded(told("RequestPaymentConfiguration", {"Payer": "BucketOwner"}))
 
     get_bucket_replication = told(
         "ReplicationConfiguration",
