@@ -73,8 +73,7 @@ async def forward(http: Request, upstream: Upstream) -> Response:
     """
     exchange = await _Exchange.open(upstream)
     try:
-        await exchange.send(http, upstream)
-        head = await exchange.head()
+        head = await exchange.ask(http, upstream)
     except BaseException:
         exchange.close()
         raise
@@ -107,7 +106,21 @@ class _Exchange:
         except (OSError, TimeoutError) as error:
             raise UpstreamGone(str(error)) from error
 
-    async def send(self, http: Request, upstream: Upstream) -> None:
+    async def ask(self, http: Request, upstream: Upstream) -> h11.Response:
+        """Sends the request and waits for the head of the answer, which may come before all was sent."""
+        sending = asyncio.create_task(self._send(http, upstream))
+        answering = asyncio.create_task(self._head())
+        try:
+            await asyncio.wait((sending, answering), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                await sending
+            return await answering
+        finally:
+            for task in (sending, answering):
+                task.cancel()
+            await asyncio.gather(sending, answering, return_exceptions=True)
+
+    async def _send(self, http: Request, upstream: Upstream) -> None:
         target = f"{http.path}?{http.query}" if http.query else http.path
         headers = [(name, value) for name, value in request_headers(http.headers, upstream).items()]
         if "transfer-encoding" in http.headers:
@@ -118,12 +131,6 @@ class _Exchange:
             async for chunk in http.body:
                 await self._write(h11.Data(data=chunk))
             await self._write(h11.EndOfMessage())
-
-    async def head(self) -> h11.Response:
-        while True:
-            event = await self._next()
-            if isinstance(event, h11.Response):
-                return event
 
     async def body(self) -> AsyncIterator[bytes]:
         """The body as it arrives; a body that breaks off breaks the answer off too."""
@@ -137,6 +144,12 @@ class _Exchange:
 
     def close(self) -> None:
         self._writer.close()
+
+    async def _head(self) -> h11.Response:
+        while True:
+            event = await self._next()
+            if isinstance(event, h11.Response):
+                return event
 
     async def _write(self, event: h11.Event) -> None:
         data = self._state.send(event)
@@ -214,8 +227,9 @@ async def _up(server: ClientConnection, receive: Receive) -> None:
 
 
 async def _down(server: ClientConnection, send: Send) -> None:
-    async for message in server:
-        await send({"type": "websocket.send", "text" if isinstance(message, str) else "bytes": message})
+    with contextlib.suppress(ConnectionClosed):
+        async for message in server:
+            await send({"type": "websocket.send", "text" if isinstance(message, str) else "bytes": message})
     code = server.close_code
     await send({"type": "websocket.close", "code": GONE_AWAY if code in {None, NO_STATUS} else code})
 

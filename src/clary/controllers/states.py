@@ -87,7 +87,7 @@ NOTEBOOK_INSTANCE = States(
         "Stopping": {"Stopped", "Failed"},
         "Stopped": {"Pending", "Updating", "Deleting"},
         "Updating": {"Stopped", "Failed"},
-        "Failed": {"Pending", "Deleting"},
+        "Failed": {"Pending", "Updating", "Deleting"},
         "Deleting": set(),
     },
 )
