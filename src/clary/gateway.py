@@ -96,7 +96,9 @@ class Gateway:
             http.body = BytesBody(await read(http.body, BODY_LIMIT_BYTES))
         signature = self._authenticator.authenticate(http, self._models.signing_name(call.service), is_s3)
         if is_s3 and http.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
-            http.body = AwsChunkedBody(http.body, *(signature.verifiers or (None, None)))
+            length = http.headers.get("x-amz-decoded-content-length", "")
+            verifiers = signature.verifiers or (None, None)
+            http.body = AwsChunkedBody(http.body, *verifiers, int(length) if length.isdigit() else None)
         return signature
 
     def _context(self, http: Request, call: Call, signature: Signature, request_id: str) -> Context:

@@ -84,10 +84,6 @@ class Database:
             os.fdatasync(self._wal)
             self._synced = reached
 
-    def data_version(self) -> int:
-        """Changes when another connection has committed (PRAGMA data_version)."""
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
-
     @property
     def connection(self) -> sqlite3.Connection:
         """The connection of the calling thread."""

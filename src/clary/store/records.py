@@ -93,8 +93,6 @@ class Records:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._revisions: dict[str, int] = {}
-        self._foreign = 0
-        self._data_version = database.data_version()
         self._wake = threading.Condition()
         self._hints = 0
 
@@ -232,11 +230,7 @@ class Records:
 
     def revision(self, *kinds: str) -> int:
         """A number that grows with every write to a record of these kinds."""
-        version = self._database.data_version()
-        if version != self._data_version:
-            self._data_version = version
-            self._foreign += 1
-        return sum([self._revisions.get(kind, 0) for kind in kinds]) + self._foreign
+        return sum([self._revisions.get(kind, 0) for kind in kinds])
 
     def _changed(self, kind: str, *, wake: bool) -> None:
         with self._wake:
