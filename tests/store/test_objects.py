@@ -151,6 +151,24 @@ def test_a_condition_sees_the_object_as_it_is(store: Store) -> None:
     assert store.files() == []
 
 
+def test_what_is_undone_keeps_its_content(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put("k", LARGE)
+
+    def remove_and_fail() -> None:
+        with store.objects.index.transaction():
+            store.objects.index.remove(BUCKET, "k", "", 1.0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        remove_and_fail()
+    assert store.content("k") == LARGE
+    store.close()
+    store = Store(tmp_path)
+    assert store.content("k") == LARGE
+    store.close()
+
+
 def test_parts_become_an_object_without_being_copied(store: Store) -> None:
     upload = new_upload(BUCKET, "k", 1.0, "somebody", Meta())
     store.objects.uploads.begin(upload)

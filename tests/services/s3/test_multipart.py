@@ -135,3 +135,23 @@ def test_a_condition_holds_at_the_end(s3: Any, bucket: str) -> None:
     assert error["Code"] == "PreconditionFailed"
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"there"
     assert s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id)["Parts"]
+
+
+def test_uploads_are_listed_in_pages_and_folded(s3: Any, bucket: str) -> None:
+    keys = ["a", "b/1", "b/2", "c", "c", "d ü"]
+    for key in keys:
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+
+    def listed(**options: Any) -> list[str]:
+        paginator = s3.get_paginator("list_multipart_uploads")
+        found = []
+        for page in paginator.paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}, **options):
+            lines = [*page.get("Uploads", []), *page.get("CommonPrefixes", [])]
+            assert len(lines) <= 2
+            found += [line.get("Key") or line["Prefix"] for line in lines]
+        return sorted(found)
+
+    assert listed() == keys
+    assert listed(Delimiter="/") == ["a", "b/", "c", "c", "d ü"]
+    assert listed(Prefix="b/") == ["b/1", "b/2"]
+    s3.delete_bucket(Bucket=bucket)

@@ -141,6 +141,14 @@ def test_damaged_bodies_are_refused_and_nothing_is_stored(s3: Any, bucket: str) 
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
+def test_an_expiry_comes_back(s3: Any, bucket: str) -> None:
+    expires = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    s3.put_object(Bucket=bucket, Key="k", Expires=expires, ContentLanguage="de", WebsiteRedirectLocation="/x")
+    head = s3.head_object(Bucket=bucket, Key="k")
+    assert head["ExpiresString"] == "Wed, 02 Jan 2030 03:04:05 GMT"
+    assert (head["ContentLanguage"], head["WebsiteRedirectLocation"]) == ("de", "/x")
+
+
 def test_limits(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k" * 1024)
     assert error_of(s3.put_object, Bucket=bucket, Key="k" * 1025)["Code"] == "KeyTooLongError"

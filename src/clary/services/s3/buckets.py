@@ -80,10 +80,13 @@ class Buckets:
     def delete_bucket(self, _: Context, request: Document) -> Reply:
         """Removes an empty bucket, and the uploads that never came to an end."""
         record = bucket_of(self._platform, request)
-        if not self._platform.objects.index.is_empty(record.name):
-            raise BucketNotEmpty(record.name, versions=bool(versioning_of(record)))
-        self._platform.objects.uploads.abort_all(record.name)
-        self._platform.records.delete(record)
+        objects = self._platform.objects
+        # In one transaction, so that nothing can be put into the bucket meanwhile.
+        with objects.index.transaction():
+            if not objects.index.is_empty(record.name):
+                raise BucketNotEmpty(record.name, versions=bool(versioning_of(record)))
+            objects.uploads.abort_all(record.name)
+            self._platform.records.delete(record)
         return Reply({}, 204)
 
     def head_bucket(self, _: Context, request: Document) -> Document:

@@ -33,13 +33,13 @@ class Listing:
     def list_objects_v2(self, _: Context, request: Document) -> Document:
         """A page of keys; goes on from a token."""
         bucket = bucket_of(self._platform, request)
-        limit, encode = _limit(request), _encoder(request)
+        limit, encode = _limit(request), encoder(request)
         token, start_after = request.get("ContinuationToken"), request.get("StartAfter") or ""
         page = self._keys(request, _position(token) if token is not None else start_after, limit)
         owner = {"ID": canonical_id(bucket.account)} if request.get("FetchOwner") else None
         members = _contents(page, encode, owner)
         members.update(Name=bucket.name, MaxKeys=limit, KeyCount=len(page.rows) + len(page.common_prefixes))
-        members.update(_echo(request, encode, "Prefix", "Delimiter", "StartAfter"))
+        members.update(echo(request, encode, "Prefix", "Delimiter", "StartAfter"))
         members["Prefix"] = encode(request.get("Prefix") or "")
         if token is not None:
             members["ContinuationToken"] = token
@@ -50,10 +50,10 @@ class Listing:
     def list_objects(self, _: Context, request: Document) -> Document:
         """A page of keys; goes on from a key."""
         bucket = bucket_of(self._platform, request)
-        limit, encode = _limit(request), _encoder(request)
+        limit, encode = _limit(request), encoder(request)
         page = self._keys(request, request.get("Marker") or "", limit)
         members = _contents(page, encode, {"ID": canonical_id(bucket.account)})
-        members.update(Name=bucket.name, MaxKeys=limit, **_echo(request, encode, "Delimiter"))
+        members.update(Name=bucket.name, MaxKeys=limit, **echo(request, encode, "Delimiter"))
         members["Prefix"] = encode(request.get("Prefix") or "")
         members["Marker"] = encode(request.get("Marker") or "")
         if page.last and request.get("Delimiter"):
@@ -63,7 +63,7 @@ class Listing:
     def list_object_versions(self, _: Context, request: Document) -> Document:
         """A page of versions and delete markers."""
         bucket = bucket_of(self._platform, request)
-        limit, encode = _limit(request), _encoder(request)
+        limit, encode = _limit(request), encoder(request)
         key_marker, version_marker = request.get("KeyMarker") or "", request.get("VersionIdMarker") or ""
         if version_marker and not key_marker:
             raise InvalidArgument(
@@ -72,7 +72,7 @@ class Listing:
         query = _query(request, key_marker, limit, version_marker)
         page = self._platform.objects.list_versions(query) if limit else _NOTHING
         members = _versions(page, encode, {"ID": canonical_id(bucket.account)})
-        members.update(Name=bucket.name, MaxKeys=limit, **_echo(request, encode, "Delimiter"))
+        members.update(Name=bucket.name, MaxKeys=limit, **echo(request, encode, "Delimiter"))
         members.update(Prefix=encode(request.get("Prefix") or ""), KeyMarker=encode(key_marker))
         members["VersionIdMarker"] = version_marker
         if page.last:
@@ -100,7 +100,7 @@ def _limit(request: Document) -> int:
     return min(int(limit), MAX_KEYS)
 
 
-def _encoder(request: Document) -> Encode:
+def encoder(request: Document) -> Encode:
     """How keys are written: as they are, or so that XML can carry whatever they hold."""
     encoding = request.get("EncodingType")
     if not encoding:
@@ -114,7 +114,7 @@ def _url(key: str) -> str:
     return key if _PLAIN.fullmatch(key) else quote(key, safe="/*")
 
 
-def _echo(request: Document, encode: Encode, *names: str) -> Document:
+def echo(request: Document, encode: Encode, *names: str) -> Document:
     """What the request said, told again."""
     told = {name: encode(request[name]) for name in names if request.get(name)}
     return {**told, **({"EncodingType": "url"} if request.get("EncodingType") else {})}

@@ -6,8 +6,8 @@ import itertools
 from dataclasses import replace
 from hashlib import md5
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from clary.errors import NotSupported
 from clary.services.s3 import integrity
 from clary.services.s3.bucket import bucket_of, canonical_id, versioning_of
 from clary.services.s3.conditions import write_condition
@@ -21,11 +21,13 @@ from clary.services.s3.errors import (
     MalformedXML,
     NoSuchUpload,
 )
+from clary.services.s3.listing import Encode, echo, encoder
 from clary.services.s3.meta import meta_of, refuse_unsupported
 from clary.services.s3.objects import encryption, written
+from clary.services.service import in_thread
 from clary.store.objects import Checksum, NewObject, Part, Upload, Version
 from clary.store.objects.checksums import COMPOSITE, DEFAULT, FULL_OBJECT, FULL_OBJECT_ALGORITHMS, of_parts
-from clary.store.objects.uploads import new_upload
+from clary.store.objects.uploads import UploadQuery, new_upload
 
 if TYPE_CHECKING:
     from clary.context import Context
@@ -70,14 +72,17 @@ class Multipart:
         claims = integrity.claims(request, upload.algorithm)
         _refuse_other_algorithm(upload, claims)
         body = request["Body"]
-        async with self._objects.received(body, (claims.algorithm,), in_file=True) as content:
+        algorithms = {claims.algorithm, upload.algorithm}
+        async with self._objects.received(body, algorithms, in_file=True) as content:
             checksum = await integrity.verified(self._objects, claims, content, body)
-            if not self._uploads.put_part(upload, number, content, checksum, ctx.now.timestamp()):
+            kept = Checksum(upload.algorithm, FULL_OBJECT, content.checksums[upload.algorithm])
+            if not self._uploads.put_part(upload, number, content, kept, ctx.now.timestamp()):
                 raise NoSuchUpload(upload.upload_id)
         told = integrity.told(checksum)
         del told["ChecksumType"]
         return {"ETag": f'"{content.md5}"', **told, **encryption(upload.meta.headers)}
 
+    @in_thread
     def complete_multipart_upload(self, ctx: Context, request: Document) -> Document:
         """Makes the object."""
         bucket = bucket_of(self._platform, request)
@@ -134,23 +139,23 @@ class Multipart:
         """The uploads that are under way in a bucket."""
         bucket = bucket_of(self._platform, request)
         prefix, limit = request.get("Prefix") or "", _limit(request, "MaxUploads")
-        marker = request.get("KeyMarker") or ""
+        marker, encode = request.get("KeyMarker") or "", encoder(request)
         after = (marker, (request.get("UploadIdMarker") or "") if marker else "")
-        if request.get("Delimiter"):
-            raise NotSupported("Clary does not support a delimiter in ListMultipartUploads.")
-        found = self._uploads.page(bucket.name, prefix, after, limit + 1)
-        page = found[:limit]
+        query = UploadQuery(bucket.name, prefix, request.get("Delimiter") or "", after, limit)
+        page = self._uploads.page(query)
         members: Document = {
             "Bucket": bucket.name,
-            "KeyMarker": marker,
+            "KeyMarker": encode(marker),
             "UploadIdMarker": after[1],
-            "Prefix": prefix,
+            "Prefix": encode(prefix),
             "MaxUploads": limit,
-            "IsTruncated": len(found) > limit,
-            "Uploads": [_told_upload(upload, bucket) for upload in page],
+            "IsTruncated": page.last is not None,
+            "Uploads": [_told_upload(upload, bucket, encode) for upload in page.uploads],
+            "CommonPrefixes": [{"Prefix": encode(each)} for each in page.common_prefixes],
+            **echo(request, encode, "Delimiter"),
         }
-        if len(found) > limit and page:
-            members.update(NextKeyMarker=page[-1].key, NextUploadIdMarker=page[-1].upload_id)
+        if page.last is not None:
+            members.update(NextKeyMarker=encode(page.last[0]), NextUploadIdMarker=page.last[1])
         return members
 
     def _upload(self, request: Document) -> Upload:
@@ -242,21 +247,15 @@ def _matching(upload: Upload, wanted: Document, part: Part | None, *, last: bool
     return part
 
 
-def _checksum(upload: Upload, parts: list[Part]) -> Checksum | None:
-    """The checksum of the object; None when a part has one by another algorithm."""
-    values = [
-        (part.checksum.value, part.size)
-        for part in parts
-        if part.checksum and part.checksum.algorithm == upload.algorithm
-    ]
-    if len(values) != len(parts):
-        return None
+def _checksum(upload: Upload, parts: list[Part]) -> Checksum:
+    """The checksum of the object."""
+    values = [(part.checksum.value, part.size) for part in parts if part.checksum is not None]
     return of_parts(upload.algorithm, upload.checksum_type, values)
 
 
-def _refuse_mismatch(request: Document, checksum: Checksum | None, size: int) -> None:
-    claimed = request.get(f"Checksum{checksum.algorithm}") if checksum else None
-    if checksum and claimed and claimed != checksum.value:
+def _refuse_mismatch(request: Document, checksum: Checksum, size: int) -> None:
+    claimed = request.get(f"Checksum{checksum.algorithm}")
+    if claimed and claimed != checksum.value:
         raise BadDigest(f"The {checksum.algorithm} you specified did not match the calculated checksum.")
     wanted = request.get("MpuObjectSize")
     if wanted is not None and wanted != size:
@@ -267,7 +266,7 @@ def _refuse_mismatch(request: Document, checksum: Checksum | None, size: int) ->
 
 def _completed(ctx: Context, bucket: Record, version: Version) -> Document:
     return {
-        "Location": f"{ctx.endpoint}/{bucket.name}/{version.key}",
+        "Location": f"{ctx.endpoint}/{bucket.name}/{quote(version.key)}",
         "Bucket": bucket.name,
         "Key": version.key,
         "ETag": version.etag,
@@ -275,10 +274,10 @@ def _completed(ctx: Context, bucket: Record, version: Version) -> Document:
     }
 
 
-def _told_upload(upload: Upload, bucket: Record) -> Document:
+def _told_upload(upload: Upload, bucket: Record, encode: Encode) -> Document:
     return {
         "UploadId": upload.upload_id,
-        "Key": upload.key,
+        "Key": encode(upload.key),
         "Initiated": upload.initiated,
         "StorageClass": upload.meta.headers.get("StorageClass", "STANDARD"),
         "Owner": {"ID": canonical_id(bucket.account)},

@@ -12,11 +12,12 @@ import queue
 import threading
 import time
 import uuid
-from contextlib import suppress
+from collections import Counter
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Set
+    from collections.abc import Callable, Iterable, Iterator, Sequence, Set
     from pathlib import Path
 
 GRACE_S = 60.0
@@ -41,6 +42,7 @@ class Files:
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         self._discarded: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
         self._closing = threading.Event()
+        self._held: Counter[str] = Counter()
         self._janitor = threading.Thread(target=self._sweep, name="content-files", daemon=True)
 
     def open(self, named: Callable[[], Set[str]]) -> None:
@@ -106,13 +108,25 @@ class Files:
         for name in names:
             self._discarded.put((due, name))
 
+    @contextmanager
+    def held(self, names: Sequence[str]) -> Iterator[None]:
+        """Keeps files of this process from being swept while the block reads them, however long it takes."""
+        self._held.update(names)
+        try:
+            yield
+        finally:
+            self._held.subtract(names)
+
     def _sweep(self) -> None:
         while True:
             due, name = self._discarded.get()
             # What is not removed when the process ends is an orphan, which the next start removes.
             if self._closing.wait(max(0.0, due - time.monotonic())):
                 return
-            self.remove(name)
+            if self._held[name] > 0:
+                self.discard([name])
+            else:
+                self.remove(name)
 
     def _flush_folder(self, folder: Path) -> None:
         if not self._durable:

@@ -7,6 +7,7 @@ not at all.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,13 +51,22 @@ class Index:
     def __init__(self, database: Database, files: Files) -> None:
         self._database = database
         self._files = files
+        self._local = threading.local()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A transaction whose orphaned files are removed when it is committed."""
+        """A transaction whose orphaned files are removed when it is committed; blocks may nest."""
+        outer: Transaction | None = getattr(self._local, "transaction", None)
+        if outer is not None:
+            yield outer
+            return
         orphans: list[str] = []
         with self._database.write() as connection:
-            yield Transaction(connection, orphans)
+            self._local.transaction = transaction = Transaction(connection, orphans)
+            try:
+                yield transaction
+            finally:
+                self._local.transaction = None
         if orphans:
             self._files.discard(orphans)
 

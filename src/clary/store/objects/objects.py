@@ -107,7 +107,7 @@ class Objects:
         if version.upload_id is None or start >= end:
             return b""
         slices = self._slices(version.upload_id, start, end)
-        return slices[0] if len(slices) == 1 else _joined(slices)
+        return slices[0] if len(slices) == 1 else self._held(slices)
 
     def list_keys(self, query: PageQuery) -> Page:
         """A page of current objects."""
@@ -116,6 +116,11 @@ class Objects:
     def list_versions(self, query: PageQuery) -> Page:
         """A page of versions and delete markers."""
         return list_versions(self._database, query)
+
+    async def _held(self, slices: Sequence[FileSlice]) -> AsyncIterator[bytes]:
+        with self._files.held([piece.path.name for piece in slices]):
+            async for chunk in _joined(slices):
+                yield chunk
 
     def _slices(self, upload_id: str, start: int, end: int) -> list[FileSlice]:
         slices = []

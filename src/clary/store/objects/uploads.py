@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clary.store.objects.index import drop_parts
 from clary.store.objects.version import Content, Meta, Part, Upload, Version, Versioning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from clary.store.database import Database
     from clary.store.objects.checksums import Checksum
     from clary.store.objects.index import Condition, Index, NewObject
+
+
+class UploadQuery(NamedTuple):
+    """Which uploads of a bucket to list; `after` is the key and upload id where the page before ended."""
+
+    bucket: str
+    prefix: str
+    delimiter: str
+    after: tuple[str, str]
+    limit: int
+
+
+class UploadPage(NamedTuple):
+    """A part of a listing; `last` is its last key (or common prefix) and upload id when more follows."""
+
+    uploads: list[Upload]
+    common_prefixes: list[str]
+    last: tuple[str, str] | None
 
 
 class Uploads:
@@ -35,12 +53,32 @@ class Uploads:
         row = self._database.read(f"{_SELECT} WHERE upload_id = ?", (upload_id,)).fetchone()
         return _upload(row) if row and (row[1], row[2]) == (bucket, key) else None
 
-    def page(self, bucket: str, prefix: str, after: tuple[str, str], limit: int) -> list[Upload]:
-        """Uploads by key, those of one key by age, after a key and upload id."""
-        started = self._database.read("SELECT initiated FROM uploads WHERE upload_id = ?", (after[1],)).fetchone()
+    def page(self, query: UploadQuery) -> UploadPage:
+        """Uploads by key, those of one key by age; common prefixes in the place of what they fold."""
+        uploads: list[Upload] = []
+        prefixes: list[str] = []
+        last: tuple[str, str] | None = None
+        for upload in self._after(query):
+            end = upload.key.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+            folded = upload.key[: end + len(query.delimiter)] if end >= 0 else ""
+            if folded and (folded in prefixes[-1:] or query.after[0].startswith(folded)):
+                continue
+            if len(uploads) + len(prefixes) == query.limit:
+                return UploadPage(uploads, prefixes, last)
+            if folded:
+                prefixes.append(folded)
+                last = (folded, "")
+            else:
+                uploads.append(upload)
+                last = (upload.key, upload.upload_id)
+        return UploadPage(uploads, prefixes, None)
+
+    def _after(self, query: UploadQuery) -> Iterator[Upload]:
+        key, upload_id = query.after
+        started = self._database.read("SELECT initiated FROM uploads WHERE upload_id = ?", (upload_id,)).fetchone()
         since = started[0] if started else float("inf")
-        parameters = (bucket, after[0], since, after[1], len(prefix), prefix, limit)
-        return [_upload(row) for row in self._database.read(_LIST, parameters)]
+        parameters = (query.bucket, key, since, upload_id, len(query.prefix), query.prefix)
+        return map(_upload, self._database.read(_LIST, parameters).fetchall())
 
     def put_part(self, upload: Upload, number: int, content: Content, checksum: Checksum | None, now: float) -> bool:
         """Adds a part, or replaces the one of this number; False when the upload is over meanwhile."""
@@ -107,7 +145,7 @@ _BEGIN = (
 )
 _LIST = f"""
 {_SELECT} WHERE bucket = ? AND (key, initiated, upload_id) > (?, ?, ?) AND substr(key, 1, ?) = ?
-ORDER BY key, initiated, upload_id LIMIT ?
+ORDER BY key, initiated, upload_id
 """
 _PARTS = """
 SELECT number, size, etag, modified, checksum, file FROM parts
