@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from clary.auth.managed import AWS_MANAGED
 
@@ -30,7 +30,7 @@ ATTACHED = "AttachedPolicies"
 """Member of the spec of a user, group or role: the ARNs of its managed policies."""
 GROUPS = "Groups"
 """Member of the spec of a user: the names of its groups."""
-BOUNDARY = "PermissionsBoundary"
+BOUNDARY: Final = "PermissionsBoundary"
 """Member of the spec of a user or role: the ARN of the policy that limits it."""
 VERSIONS = "Versions"
 """Member of the spec of a managed policy: version id to {Document, CreateDate}."""

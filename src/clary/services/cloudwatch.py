@@ -12,6 +12,7 @@ from clary.store.metrics import Metric, Point
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from clary.api import cloudwatch as api
     from clary.context import Context
     from clary.platform import Platform
 
@@ -36,7 +37,7 @@ class Metrics:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def put_metric_data(self, ctx: Context, request: Document) -> None:
+    def put_metric_data(self, ctx: Context, request: api.PutMetricDataInput) -> None:
         """Adds data points."""
         points = [
             (_metric(request["Namespace"], datum), point)
@@ -45,7 +46,7 @@ class Metrics:
         ]
         self._platform.metrics.put(_scope(ctx), points)
 
-    def list_metrics(self, ctx: Context, request: Document) -> Document:
+    def list_metrics(self, ctx: Context, request: api.ListMetricsInput) -> api.ListMetricsOutput:
         """The metrics seen, narrowed by namespace, name and dimensions."""
         dimensions = {wish["Name"]: wish["Value"] for wish in request.get("Dimensions", ()) if "Value" in wish}
         names = {wish["Name"] for wish in request.get("Dimensions", ())}
@@ -57,10 +58,12 @@ class Metrics:
             if names <= metric.dimensions.keys()
         ]
         start = int(request.get("NextToken", "0"))
-        answer: Document = {"Metrics": [_members(metric) for metric in found[start : start + PAGE]]}
-        return {**answer, "NextToken": str(start + PAGE)} if len(found) > start + PAGE else answer
+        answer: api.ListMetricsOutput = {"Metrics": [_members(metric) for metric in found[start : start + PAGE]]}
+        if len(found) > start + PAGE:
+            answer["NextToken"] = str(start + PAGE)
+        return answer
 
-    def get_metric_statistics(self, ctx: Context, request: Document) -> Document:
+    def get_metric_statistics(self, ctx: Context, request: api.GetMetricStatisticsInput) -> Document:
         """Statistics of one metric over periods of equal length."""
         start, end, period = request["StartTime"].timestamp(), request["EndTime"].timestamp(), request["Period"]
         if start >= end:
@@ -87,7 +90,7 @@ class Metrics:
         ]
         return {"Label": request["MetricName"], "Datapoints": data}
 
-    def get_metric_data(self, ctx: Context, request: Document) -> Document:
+    def get_metric_data(self, ctx: Context, request: api.GetMetricDataInput) -> api.GetMetricDataOutput:
         """One statistic each of several metrics over periods of equal length."""
         start, end = request["StartTime"].timestamp(), request["EndTime"].timestamp()
         descending = request.get("ScanBy", "TimestampDescending") == "TimestampDescending"
@@ -99,7 +102,9 @@ class Metrics:
                 results.append(self._result(ctx, query, (start, end), descending=descending))
         return {"MetricDataResults": results, "Messages": []}
 
-    def _result(self, ctx: Context, query: Document, span: tuple[float, float], *, descending: bool) -> Document:
+    def _result(
+        self, ctx: Context, query: api.MetricDataQuery, span: tuple[float, float], *, descending: bool
+    ) -> api.MetricDataResult:
         stat = query["MetricStat"]
         if stat["Stat"] not in STATISTICS:
             raise InvalidParameterValue(f"Clary does not support the statistic {stat['Stat']} yet.")
@@ -127,12 +132,14 @@ def _metric(namespace: str, source: Mapping[str, Any]) -> Metric:
     return Metric(namespace, source["MetricName"], dimensions)
 
 
-def _members(metric: Metric) -> Document:
-    dimensions = [{"Name": name, "Value": value} for name, value in sorted(metric.dimensions.items())]
+def _members(metric: Metric) -> api.Metric:
+    dimensions: list[api.Dimension] = [
+        {"Name": name, "Value": value} for name, value in sorted(metric.dimensions.items())
+    ]
     return {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions}
 
 
-def _points(datum: Document, now: float) -> list[Point]:
+def _points(datum: api.MetricDatum, now: float) -> list[Point]:
     moment = datum["Timestamp"].timestamp() if "Timestamp" in datum else now
     unit = datum.get("Unit", "None")
     if "StatisticValues" in datum:

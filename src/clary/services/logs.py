@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clary import arn
 from clary.errors import ServiceError
 from clary.services.filter_pattern import matcher
-from clary.services.service import Check, Document, Service
+from clary.services.service import Check, Document, Members, Service
 from clary.store.logs import Event, Window
 from clary.store.records import AlreadyExists, Query, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clary.api import logs as api
     from clary.context import Context
     from clary.platform import Platform
 
@@ -46,7 +47,7 @@ class Groups:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def create_log_group(self, ctx: Context, request: Document) -> None:
+    def create_log_group(self, ctx: Context, request: api.CreateLogGroupRequest) -> None:
         """Makes an empty group."""
         name = request["logGroupName"]
         record = Record(
@@ -58,13 +59,13 @@ class Groups:
         except AlreadyExists:
             raise ResourceAlreadyExistsException("The specified log group already exists") from None
 
-    def delete_log_group(self, ctx: Context, request: Document) -> None:
+    def delete_log_group(self, ctx: Context, request: api.DeleteLogGroupRequest) -> None:
         """Removes a group with everything in it."""
         record = _group(self._platform, ctx, request)
         self._platform.logs.delete_group(_address(ctx, record.name))
         self._platform.records.delete(record)
 
-    def describe_log_groups(self, ctx: Context, request: Document) -> Document:
+    def describe_log_groups(self, ctx: Context, request: api.DescribeLogGroupsRequest) -> api.DescribeLogGroupsResponse:
         """The groups by name, in pages."""
         limit = request.get("limit", 50)
         token = request.get("nextToken")
@@ -81,10 +82,12 @@ class Groups:
             )
         )
         page = found[:limit]
-        answer: Document = {"logGroups": [_group_members(record) for record in page]}
-        return {**answer, "nextToken": page[-1].name} if len(found) > limit else answer
+        answer: api.DescribeLogGroupsResponse = {"logGroups": [_group_members(record) for record in page]}
+        if len(found) > limit:
+            answer["nextToken"] = page[-1].name
+        return answer
 
-    def put_retention_policy(self, ctx: Context, request: Document) -> None:
+    def put_retention_policy(self, ctx: Context, request: api.PutRetentionPolicyRequest) -> None:
         """Lets events expire after a number of days."""
         days = request["retentionInDays"]
         if days not in RETENTION_DAYS:
@@ -96,17 +99,17 @@ class Groups:
         )
         self._platform.logs.expire(_address(ctx, record.name), _milliseconds(ctx) - days * DAY_MS)
 
-    def delete_retention_policy(self, ctx: Context, request: Document) -> None:
+    def delete_retention_policy(self, ctx: Context, request: api.DeleteRetentionPolicyRequest) -> None:
         """Lets events stay for ever."""
         record = _group(self._platform, ctx, request)
         self._platform.records.edit(record, lambda now: replace(now, observed={}))
 
-    def tag_log_group(self, ctx: Context, request: Document) -> None:
+    def tag_log_group(self, ctx: Context, request: api.TagLogGroupRequest) -> None:
         """Adds tags to a group."""
         record = _group(self._platform, ctx, request)
         self._platform.records.edit(record, lambda now: replace(now, tags={**now.tags, **request["tags"]}))
 
-    def list_tags_log_group(self, ctx: Context, request: Document) -> Document:
+    def list_tags_log_group(self, ctx: Context, request: api.ListTagsLogGroupRequest) -> api.ListTagsLogGroupResponse:
         """The tags of a group."""
         return {"tags": _group(self._platform, ctx, request).tags}
 
@@ -117,19 +120,19 @@ class Streams:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def create_log_stream(self, ctx: Context, request: Document) -> None:
+    def create_log_stream(self, ctx: Context, request: api.CreateLogStreamRequest) -> None:
         """Makes an empty stream."""
         group = _address(ctx, _group(self._platform, ctx, request).name)
         if not self._platform.logs.create_stream(group, request["logStreamName"], _milliseconds(ctx)):
             raise ResourceAlreadyExistsException("The specified log stream already exists")
 
-    def delete_log_stream(self, ctx: Context, request: Document) -> None:
+    def delete_log_stream(self, ctx: Context, request: api.DeleteLogStreamRequest) -> None:
         """Removes a stream with its events."""
         group = _address(ctx, _group(self._platform, ctx, request).name)
         if not self._platform.logs.delete_stream(group, request["logStreamName"]):
             raise ResourceNotFoundException(_NO_STREAM)
 
-    def describe_log_streams(self, ctx: Context, request: Document) -> Document:
+    def describe_log_streams(self, ctx: Context, request: api.DescribeLogStreamsRequest) -> Document:
         """The streams of a group, by name or by their last event."""
         by_time = request.get("orderBy") == "LastEventTime"
         prefix = request.get("logStreamNamePrefix", "")
@@ -155,9 +158,11 @@ class Streams:
                 for stream in streams[start : start + limit]
             ]
         }
-        return {**answer, "nextToken": str(start + limit)} if len(streams) > start + limit else answer
+        if len(streams) > start + limit:
+            answer["nextToken"] = str(start + limit)
+        return answer
 
-    def put_log_events(self, ctx: Context, request: Document) -> Document:
+    def put_log_events(self, ctx: Context, request: api.PutLogEventsRequest) -> Document:
         """Adds events to a stream; times too old or too new are refused one by one, as AWS does."""
         group = _address(ctx, _group(self._platform, ctx, request).name)
         name = request["logStreamName"]
@@ -177,7 +182,7 @@ class Streams:
         refused = {member: value for member, value in refused.items() if value}
         return {**answer, "rejectedLogEventsInfo": refused} if refused else answer
 
-    def get_log_events(self, ctx: Context, request: Document) -> Document:
+    def get_log_events(self, ctx: Context, request: api.GetLogEventsRequest) -> api.GetLogEventsResponse:
         """The events of one stream; a token that leads to nothing new is given back unchanged."""
         group = _address(ctx, _group(self._platform, ctx, request).name)
         name = request["logStreamName"]
@@ -202,7 +207,7 @@ class Streams:
             "nextBackwardToken": _token("b", first),
         }
 
-    def filter_log_events(self, ctx: Context, request: Document) -> Document:
+    def filter_log_events(self, ctx: Context, request: api.FilterLogEventsRequest) -> api.FilterLogEventsResponse:
         """The events of a group's streams that match a pattern, by time."""
         group = _address(ctx, _group(self._platform, ctx, request).name)
         matches = matcher(request.get("filterPattern", ""))
@@ -217,21 +222,23 @@ class Streams:
         ]
         found.sort(key=lambda event: (event.time, event.stream, event.id))
         start, limit = _offset(request), request.get("limit", MOST_EVENTS)
-        answer: Document = {
+        answer: api.FilterLogEventsResponse = {
             "events": [
                 {**_event_members(event), "logStreamName": event.stream, "eventId": f"{event.time:020}{event.id:016}"}
                 for event in found[start : start + limit]
             ],
             "searchedLogStreams": [],
         }
-        return {**answer, "nextToken": str(start + limit)} if len(found) > start + limit else answer
+        if len(found) > start + limit:
+            answer["nextToken"] = str(start + limit)
+        return answer
 
 
 _NO_GROUP = "The specified log group does not exist."
 _NO_STREAM = "The specified log stream does not exist."
 
 
-def _group(platform: Platform, ctx: Context, request: Document) -> Record:
+def _group(platform: Platform, ctx: Context, request: Members) -> Record:
     name = request.get("logGroupName") or _name_in(request.get("logGroupIdentifier", ""))
     record = platform.records.get(KIND, ctx.account, ctx.region, name)
     if record is None:
@@ -255,8 +262,8 @@ def _milliseconds(ctx: Context) -> int:
     return int(ctx.now.timestamp() * 1000)
 
 
-def _group_members(record: Record) -> Document:
-    return {
+def _group_members(record: Record) -> api.LogGroup:
+    members: api.LogGroup = {
         "logGroupName": record.name,
         "creationTime": int(record.created.timestamp() * 1000),
         "metricFilterCount": 0,
@@ -264,15 +271,17 @@ def _group_members(record: Record) -> Document:
         "logGroupArn": record.arn.removesuffix(":*"),
         "storedBytes": 0,
         "logGroupClass": "STANDARD",
-        **record.observed,
     }
+    if "retentionInDays" in record.observed:
+        members["retentionInDays"] = record.observed["retentionInDays"]
+    return members
 
 
-def _event_members(event: Event) -> dict[str, Any]:
+def _event_members(event: Event) -> api.OutputLogEvent:
     return {"timestamp": event.time, "message": event.message, "ingestionTime": event.ingested}
 
 
-def _offset(request: Document) -> int:
+def _offset(request: Members) -> int:
     token = request.get("nextToken", "0")
     if not token.isdigit():
         raise InvalidParameterException("The specified nextToken is invalid.")

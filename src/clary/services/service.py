@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore import xform_name
@@ -20,6 +20,7 @@ __all__ = [
     "Check",
     "Document",
     "Handler",
+    "Members",
     "Reply",
     "Service",
     "in_thread",
@@ -32,6 +33,9 @@ __all__ = [
 
 Document = dict[str, Any]
 """A request or response: AWS's member names, plain Python values."""
+
+Members = Mapping[str, Any]
+"""The request of whatever operation, as code that serves several of them reads it."""
 
 Handler = Callable[["Context", Document], Any]
 

@@ -16,9 +16,10 @@ from clary.services.service import Service
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clary.api import sts as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record, Records
 
 _DEFAULT_ROLE_S = 3600
@@ -47,11 +48,11 @@ class Tokens:
         self._records = platform.records
         self._credentials = platform.credentials
 
-    def get_caller_identity(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # as all handlers
+    def get_caller_identity(self, ctx: Context, request: api.GetCallerIdentityRequest) -> api.GetCallerIdentityResponse:  # noqa: ARG002  # as all handlers
         """Who signed the request."""
         return {"UserId": ctx.principal.user_id, "Account": ctx.principal.account, "Arn": ctx.principal.arn}
 
-    def assume_role(self, ctx: Context, request: Document) -> Document:
+    def assume_role(self, ctx: Context, request: api.AssumeRoleRequest) -> Document:
         """Credentials of a role whose trust policy names the caller."""
         if ctx.principal.kind is PrincipalKind.ROOT:
             raise AccessDenied("Roles may not be assumed by root accounts.")
@@ -72,7 +73,7 @@ class Tokens:
             answer["PackedPolicySize"] = _packed_size(policies, tags)
         return answer
 
-    def get_session_token(self, ctx: Context, request: Document) -> Document:
+    def get_session_token(self, ctx: Context, request: api.GetSessionTokenRequest) -> Document:
         """Temporary credentials of the caller itself."""
         if ctx.principal.kind not in (PrincipalKind.USER, PrincipalKind.ROOT) or _is_temporary(ctx):
             raise AccessDenied("Cannot call GetSessionToken with session credentials")
@@ -82,14 +83,14 @@ class Tokens:
         issued = self._credentials.issue_own_session(ctx.principal, timedelta(seconds=seconds))
         return {"Credentials": issued}
 
-    def get_access_key_info(self, ctx: Context, request: Document) -> Document:
+    def get_access_key_info(self, ctx: Context, request: api.GetAccessKeyInfoRequest) -> api.GetAccessKeyInfoResponse:
         """The account to which an access key belongs."""
         key = request["AccessKeyId"]
         if not key.startswith("ASIA") and self._records.get(entities.ACCESS_KEY, ctx.account, "", key) is None:
             raise ValidationError(f"The access key {key} is not valid.")
         return {"Account": ctx.account}
 
-    def _session_policies(self, request: Document) -> tuple[str, ...]:
+    def _session_policies(self, request: api.AssumeRoleRequest) -> tuple[str, ...]:
         documents = [request["Policy"]] if request.get("Policy") else []
         for each in request.get("PolicyArns", ()):
             document = entities.managed_document(self._records, each["arn"])
@@ -125,7 +126,7 @@ def access(platform: Platform, ctx: Context, request: Document) -> Sequence[Chec
 SERVICE = Service("sts", Tokens, access=access)
 
 
-def _assume_role_keys(request: Document) -> dict[str, str | Sequence[str]]:
+def _assume_role_keys(request: Members) -> dict[str, str | Sequence[str]]:
     keys: dict[str, str | Sequence[str]] = {"sts:RoleSessionName": str(request.get("RoleSessionName", ""))}
     for member in ("ExternalId", "SourceIdentity"):
         if request.get(member):
@@ -145,7 +146,7 @@ def _role(records: Records, role_arn: str) -> Record | None:
     return record if record is not None and record.kind == entities.ROLE else None
 
 
-def _role_duration(ctx: Context, role: Record, request: Document) -> int:
+def _role_duration(ctx: Context, role: Record, request: api.AssumeRoleRequest) -> int:
     seconds = int(request.get("DurationSeconds", _DEFAULT_ROLE_S))
     if ctx.principal.kind is PrincipalKind.ASSUMED_ROLE and seconds > _CHAINED_ROLE_S:
         raise ValidationError(

@@ -13,9 +13,10 @@ from clary.services.iam.errors import LimitExceeded, NoSuchEntity
 from clary.store.records import Query
 
 if TYPE_CHECKING:
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 _KEYS_PER_USER = 2
@@ -27,7 +28,7 @@ class AccessKeys:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
-    def create_access_key(self, ctx: Context, request: Document) -> Document:
+    def create_access_key(self, ctx: Context, request: api.CreateAccessKeyRequest) -> Document:
         """A new key; the only answer that tells its secret."""
         user = self._user(ctx, request)
         if len(self._keys(ctx, user)) >= _KEYS_PER_USER:
@@ -35,20 +36,20 @@ class AccessKeys:
         key = self._directory.records.create(new_access_key(ctx.account, user, ctx.now))
         return {"AccessKey": {**_shape(key), "SecretAccessKey": key.spec["SecretAccessKey"]}}
 
-    def list_access_keys(self, ctx: Context, request: Document) -> Document:
+    def list_access_keys(self, ctx: Context, request: api.ListAccessKeysRequest) -> Document:
         """The keys of a user, without their secrets."""
         return pages.of_items("AccessKeyMetadata", self._keys(ctx, self._user(ctx, request)), request, _shape)
 
-    def update_access_key(self, ctx: Context, request: Document) -> None:
+    def update_access_key(self, ctx: Context, request: api.UpdateAccessKeyRequest) -> None:
         """Switches a key on or off."""
         key = self._find(ctx, request)
         self._directory.save(replace(key, status=request["Status"], modified=ctx.now))
 
-    def delete_access_key(self, ctx: Context, request: Document) -> None:
+    def delete_access_key(self, ctx: Context, request: api.DeleteAccessKeyRequest) -> None:
         """Removes a key."""
         self._directory.records.delete(self._find(ctx, request))
 
-    def get_access_key_last_used(self, ctx: Context, request: Document) -> Document:
+    def get_access_key_last_used(self, ctx: Context, request: api.GetAccessKeyLastUsedRequest) -> Document:
         """When, where and for which service a key was last used."""
         key = self._directory.find(ctx, entities.ACCESS_KEY, request["AccessKeyId"])
         use = self._directory.records.get(entities.LAST_USE, ctx.account, "", key.name)
@@ -57,7 +58,7 @@ class AccessKeys:
             last = {"LastUsedDate": use.modified, **use.spec}
         return {"UserName": key.spec["UserName"], "AccessKeyLastUsed": last}
 
-    def _user(self, ctx: Context, request: Document) -> str:
+    def _user(self, ctx: Context, request: Members) -> str:
         """The name of the user that is meant, who exists; empty for the root user."""
         name = own_user(ctx, request)
         return self._directory.find(ctx, entities.USER, name).name if name else ""
@@ -65,7 +66,7 @@ class AccessKeys:
     def _keys(self, ctx: Context, user: str) -> list[Record]:
         return self._directory.records.all(Query(entities.ACCESS_KEY, ctx.account, where=(("UserName", user),)))
 
-    def _find(self, ctx: Context, request: Document) -> Record:
+    def _find(self, ctx: Context, request: Members) -> Record:
         key = self._directory.find(ctx, entities.ACCESS_KEY, request["AccessKeyId"])
         if key.spec["UserName"] != self._user(ctx, request):
             raise NoSuchEntity(f"The Access Key with id {key.name} cannot be found.")

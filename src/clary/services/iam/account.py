@@ -14,6 +14,9 @@ from clary.services.service import in_thread, recorded
 from clary.store.records import Query, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
@@ -49,7 +52,7 @@ class Account:
         self._directory = Directory(platform)
 
     @recorded
-    def create_account_alias(self, ctx: Context, request: Document) -> None:
+    def create_account_alias(self, ctx: Context, request: api.CreateAccountAliasRequest) -> None:
         """Gives the account a name; a former one goes."""
         alias = request["AccountAlias"]
         if self._directory.records.get(_ALIAS, ctx.account, "", alias):
@@ -59,7 +62,7 @@ class Account:
         self._directory.records.create(Record(_ALIAS, ctx.account, "", alias, "", {}, ctx.now, ctx.now))
 
     @recorded
-    def delete_account_alias(self, ctx: Context, request: Document) -> None:
+    def delete_account_alias(self, ctx: Context, request: api.DeleteAccountAliasRequest) -> None:
         """Takes the name of the account away."""
         alias = self._directory.records.get(_ALIAS, ctx.account, "", request["AccountAlias"])
         if alias is None:
@@ -67,12 +70,12 @@ class Account:
         self._directory.records.delete(alias)
 
     @recorded
-    def list_account_aliases(self, ctx: Context, request: Document) -> Document:
+    def list_account_aliases(self, ctx: Context, request: api.ListAccountAliasesRequest) -> Document:
         """The name of the account, if it has one."""
         return pages.of_items("AccountAliases", self._aliases(ctx), request, lambda alias: alias.name)
 
     @in_thread
-    def get_account_summary(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # as all handlers
+    def get_account_summary(self, ctx: Context, request: Document) -> api.GetAccountSummaryResponse:  # noqa: ARG002  # as all handlers
         """How much there is of everything, and how much there may be."""
         policies = list(self._directory.all(ctx, entities.POLICY))
         counts = {
@@ -87,9 +90,11 @@ class Account:
         return {"SummaryMap": {**counts, **_QUOTAS}}
 
     @in_thread
-    def get_account_authorization_details(self, ctx: Context, request: Document) -> Document:
+    def get_account_authorization_details(
+        self, ctx: Context, request: api.GetAccountAuthorizationDetailsRequest
+    ) -> Document:
         """Every user, group, role and policy with all that it grants."""
-        wanted = request.get("Filter") or [*_FILTERS, "AWSManagedPolicy"]
+        wanted: Sequence[str] = request.get("Filter") or [*_FILTERS, "AWSManagedPolicy"]
         found: list[Record] = list(self._directory.all(ctx, *(_FILTERS[name] for name in wanted if name in _FILTERS)))
         page = pages.of_items("Items", found, request, lambda record: record)
         answer: Document = {"UserDetailList": [], "GroupDetailList": [], "RoleDetailList": [], "Policies": []}

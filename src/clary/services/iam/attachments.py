@@ -12,9 +12,10 @@ from clary.services.iam.inline import NAMES
 from clary.services.service import in_thread
 
 if TYPE_CHECKING:
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 _QUOTAS = {entities.USER: "PoliciesPerUser", entities.GROUP: "PoliciesPerGroup", entities.ROLE: "PoliciesPerRole"}
@@ -33,44 +34,44 @@ class Attachments:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
-    def attach_user_policy(self, ctx: Context, request: Document) -> None:
+    def attach_user_policy(self, ctx: Context, request: api.AttachUserPolicyRequest) -> None:
         """Gives a user the permissions of a managed policy."""
         self._attach(ctx, entities.USER, request)
 
-    def attach_group_policy(self, ctx: Context, request: Document) -> None:
+    def attach_group_policy(self, ctx: Context, request: api.AttachGroupPolicyRequest) -> None:
         """Gives a group the permissions of a managed policy."""
         self._attach(ctx, entities.GROUP, request)
 
-    def attach_role_policy(self, ctx: Context, request: Document) -> None:
+    def attach_role_policy(self, ctx: Context, request: api.AttachRolePolicyRequest) -> None:
         """Gives a role the permissions of a managed policy."""
         self._attach(ctx, entities.ROLE, request)
 
-    def detach_user_policy(self, ctx: Context, request: Document) -> None:
+    def detach_user_policy(self, ctx: Context, request: api.DetachUserPolicyRequest) -> None:
         """Takes a managed policy from a user."""
         self._detach(ctx, entities.USER, request)
 
-    def detach_group_policy(self, ctx: Context, request: Document) -> None:
+    def detach_group_policy(self, ctx: Context, request: api.DetachGroupPolicyRequest) -> None:
         """Takes a managed policy from a group."""
         self._detach(ctx, entities.GROUP, request)
 
-    def detach_role_policy(self, ctx: Context, request: Document) -> None:
+    def detach_role_policy(self, ctx: Context, request: api.DetachRolePolicyRequest) -> None:
         """Takes a managed policy from a role."""
         self._detach(ctx, entities.ROLE, request)
 
-    def list_attached_user_policies(self, ctx: Context, request: Document) -> Document:
+    def list_attached_user_policies(self, ctx: Context, request: api.ListAttachedUserPoliciesRequest) -> Document:
         """The managed policies of a user."""
         return self._list(ctx, entities.USER, request)
 
-    def list_attached_group_policies(self, ctx: Context, request: Document) -> Document:
+    def list_attached_group_policies(self, ctx: Context, request: api.ListAttachedGroupPoliciesRequest) -> Document:
         """The managed policies of a group."""
         return self._list(ctx, entities.GROUP, request)
 
-    def list_attached_role_policies(self, ctx: Context, request: Document) -> Document:
+    def list_attached_role_policies(self, ctx: Context, request: api.ListAttachedRolePoliciesRequest) -> Document:
         """The managed policies of a role."""
         return self._list(ctx, entities.ROLE, request)
 
     @in_thread
-    def list_entities_for_policy(self, ctx: Context, request: Document) -> Document:
+    def list_entities_for_policy(self, ctx: Context, request: api.ListEntitiesForPolicyRequest) -> Document:
         """The users, groups and roles that have a managed policy, or are limited by it."""
         policy_arn = request["PolicyArn"]
         self._directory.refuse_unattachable(policy_arn)
@@ -83,13 +84,13 @@ class Attachments:
             answer[member].append({name: entity.name, identifier: entity.observed[identifier]})
         return {**answer, **page}
 
-    def _entities(self, ctx: Context, request: Document) -> list[Record]:
+    def _entities(self, ctx: Context, request: Members) -> list[Record]:
         wanted = request.get("EntityFilter")
         kinds = [kind for kind, (*_, name) in _ENTITIES.items() if wanted in (None, name)]
         prefix = request.get("PathPrefix", "/")
         return [entity for entity in self._directory.all(ctx, *kinds) if entity.spec["Path"].startswith(prefix)]
 
-    def _attach(self, ctx: Context, kind: str, request: Document) -> None:
+    def _attach(self, ctx: Context, kind: str, request: Members) -> None:
         entity = self._directory.find(ctx, kind, request[NAMES[kind]])
         policy_arn = request["PolicyArn"]
         self._directory.refuse_unattachable(policy_arn)
@@ -100,7 +101,7 @@ class Attachments:
             raise LimitExceeded(f"Cannot exceed quota for {_QUOTAS[kind]}: {_MOST_ATTACHED}")
         self._directory.change(ctx, entity, AttachedPolicies=[*attached, policy_arn])
 
-    def _detach(self, ctx: Context, kind: str, request: Document) -> None:
+    def _detach(self, ctx: Context, kind: str, request: Members) -> None:
         entity = self._directory.find(ctx, kind, request[NAMES[kind]])
         policy_arn = request["PolicyArn"]
         attached = entity.spec.get(entities.ATTACHED, [])
@@ -108,7 +109,7 @@ class Attachments:
             raise NoSuchEntity(f"Policy {policy_arn} was not found.")
         self._directory.change(ctx, entity, AttachedPolicies=[each for each in attached if each != policy_arn])
 
-    def _list(self, ctx: Context, kind: str, request: Document) -> Document:
+    def _list(self, ctx: Context, kind: str, request: Members) -> Document:
         entity = self._directory.find(ctx, kind, request[NAMES[kind]])
         return pages.of_items("AttachedPolicies", entity.spec.get(entities.ATTACHED, []), request, shapes.attached)
 

@@ -12,11 +12,11 @@ from clary.services.iam.errors import ConcurrentModification, EntityAlreadyExist
 from clary.store.records import AlreadyExists, Conflict, Query, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 _MISSING = {
     entities.USER: "The user with name {} cannot be found.",
@@ -144,7 +144,7 @@ class Directory:
         return {"LastUsedDate": use.modified, "Region": use.spec["Region"]} if use else {}
 
 
-def tags_of(tags: list[Mapping[str, str]]) -> dict[str, str]:
+def tags_of(tags: Iterable[Members]) -> dict[str, str]:
     """Tags as records keep them; permissions are checked before the form is, so a part may be missing."""
     return {tag.get("Key", ""): tag.get("Value", "") for tag in tags}
 
@@ -154,6 +154,6 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def own_user(ctx: Context, request: Document) -> str:
+def own_user(ctx: Context, request: Members) -> str:
     """The user of the request: the caller where it names none."""
     return str(request.get("UserName") or ctx.principal.name)

@@ -13,6 +13,7 @@ from clary.services.service import in_thread
 from clary.store.records import Query
 
 if TYPE_CHECKING:
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
@@ -26,27 +27,27 @@ class Groups:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
-    def create_group(self, ctx: Context, request: Document) -> Document:
+    def create_group(self, ctx: Context, request: api.CreateGroupRequest) -> Document:
         """A new, empty group."""
         observed = {"GroupId": unique_id("AGPA")}
         group = self._directory.create(ctx, entities.GROUP, request["GroupName"], dict(request), observed)
         return {"Group": shapes.group(group)}
 
     @in_thread
-    def get_group(self, ctx: Context, request: Document) -> Document:
+    def get_group(self, ctx: Context, request: api.GetGroupRequest) -> Document:
         """A group and its users."""
         group = self._directory.find(ctx, entities.GROUP, request["GroupName"])
         users = pages.of_items("Users", self._directory.members(ctx, group.name), request, shapes.user)
         return {"Group": shapes.group(group), **users}
 
-    def list_groups(self, ctx: Context, request: Document) -> Document:
+    def list_groups(self, ctx: Context, request: api.ListGroupsRequest) -> Document:
         """The groups below a path."""
         return pages.of_records(
             "Groups", self._directory.records, Query(entities.GROUP, ctx.account), request, shapes.group
         )
 
     @in_thread
-    def update_group(self, ctx: Context, request: Document) -> None:
+    def update_group(self, ctx: Context, request: api.UpdateGroupRequest) -> None:
         """Renames or moves a group."""
         group = self._directory.find(ctx, entities.GROUP, request["GroupName"])
         name = request.get("NewGroupName", group.name)
@@ -57,7 +58,7 @@ class Groups:
             self._directory.change(ctx, user, Groups=groups)
 
     @in_thread
-    def delete_group(self, ctx: Context, request: Document) -> None:
+    def delete_group(self, ctx: Context, request: api.DeleteGroupRequest) -> None:
         """Removes a group on which nothing hangs any more."""
         group = self._directory.find(ctx, entities.GROUP, request["GroupName"])
         if self._directory.members(ctx, group.name):
@@ -68,7 +69,7 @@ class Groups:
             raise DeleteConflict("Cannot delete entity, must detach all policies first.")
         self._directory.records.delete(group)
 
-    def add_user_to_group(self, ctx: Context, request: Document) -> None:
+    def add_user_to_group(self, ctx: Context, request: api.AddUserToGroupRequest) -> None:
         """Makes a user a member; a member already is not an error."""
         group = self._directory.find(ctx, entities.GROUP, request["GroupName"])
         user = self._directory.find(ctx, entities.USER, request["UserName"])
@@ -79,14 +80,14 @@ class Groups:
             raise LimitExceeded(f"Cannot exceed quota for GroupsPerUser: {_GROUPS_PER_USER}")
         self._directory.change(ctx, user, Groups=[*groups, group.name])
 
-    def remove_user_from_group(self, ctx: Context, request: Document) -> None:
+    def remove_user_from_group(self, ctx: Context, request: api.RemoveUserFromGroupRequest) -> None:
         """Ends a membership."""
         group = self._directory.find(ctx, entities.GROUP, request["GroupName"])
         user = self._directory.find(ctx, entities.USER, request["UserName"])
         groups = [name for name in user.spec.get(entities.GROUPS, ()) if name != group.name]
         self._directory.change(ctx, user, Groups=groups)
 
-    def list_groups_for_user(self, ctx: Context, request: Document) -> Document:
+    def list_groups_for_user(self, ctx: Context, request: api.ListGroupsForUserRequest) -> Document:
         """The groups of a user."""
         user = self._directory.find(ctx, entities.USER, request["UserName"])
         groups = [

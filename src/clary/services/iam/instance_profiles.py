@@ -14,9 +14,10 @@ from clary.services.service import in_thread
 from clary.store.records import Query
 
 if TYPE_CHECKING:
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 
@@ -26,7 +27,7 @@ class InstanceProfiles:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
-    def create_instance_profile(self, ctx: Context, request: Document) -> Document:
+    def create_instance_profile(self, ctx: Context, request: api.CreateInstanceProfileRequest) -> Document:
         """A new, empty instance profile."""
         profile = self._directory.create(
             ctx,
@@ -37,12 +38,12 @@ class InstanceProfiles:
         )
         return {"InstanceProfile": self._shape(ctx, profile)}
 
-    def get_instance_profile(self, ctx: Context, request: Document) -> Document:
+    def get_instance_profile(self, ctx: Context, request: api.GetInstanceProfileRequest) -> Document:
         """An instance profile and its role."""
         return {"InstanceProfile": self._shape(ctx, self._find(ctx, request))}
 
     @in_thread
-    def list_instance_profiles(self, ctx: Context, request: Document) -> Document:
+    def list_instance_profiles(self, ctx: Context, request: api.ListInstanceProfilesRequest) -> Document:
         """The instance profiles below a path."""
         query = Query(entities.INSTANCE_PROFILE, ctx.account)
         return pages.of_records(
@@ -50,13 +51,15 @@ class InstanceProfiles:
         )
 
     @in_thread
-    def list_instance_profiles_for_role(self, ctx: Context, request: Document) -> Document:
+    def list_instance_profiles_for_role(
+        self, ctx: Context, request: api.ListInstanceProfilesForRoleRequest
+    ) -> Document:
         """The instance profiles that hold a role."""
         role = self._directory.find(ctx, entities.ROLE, request["RoleName"])
         profiles = self._directory.profiles(ctx, role.name)
         return pages.of_items("InstanceProfiles", profiles, request, lambda each: self._shape(ctx, each))
 
-    def add_role_to_instance_profile(self, ctx: Context, request: Document) -> None:
+    def add_role_to_instance_profile(self, ctx: Context, request: api.AddRoleToInstanceProfileRequest) -> None:
         """Puts a role into an empty profile."""
         profile = self._find(ctx, request)
         role = self._directory.find(ctx, entities.ROLE, request["RoleName"])
@@ -64,36 +67,38 @@ class InstanceProfiles:
             raise LimitExceeded("Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1")
         self._directory.change(ctx, profile, Roles=[role.name])
 
-    def remove_role_from_instance_profile(self, ctx: Context, request: Document) -> None:
+    def remove_role_from_instance_profile(
+        self, ctx: Context, request: api.RemoveRoleFromInstanceProfileRequest
+    ) -> None:
         """Takes the role out of a profile."""
         profile = self._find(ctx, request)
         if request["RoleName"] not in profile.spec.get("Roles", ()):
             raise NoSuchEntity(f"The role with name {request['RoleName']} cannot be found.")
         self._directory.change(ctx, profile, Roles=[])
 
-    def delete_instance_profile(self, ctx: Context, request: Document) -> None:
+    def delete_instance_profile(self, ctx: Context, request: api.DeleteInstanceProfileRequest) -> None:
         """Removes an empty profile."""
         profile = self._find(ctx, request)
         if profile.spec.get("Roles"):
             raise DeleteConflict("Cannot delete entity, must remove roles from instance profile first.")
         self._directory.records.delete(profile)
 
-    def tag_instance_profile(self, ctx: Context, request: Document) -> None:
+    def tag_instance_profile(self, ctx: Context, request: api.TagInstanceProfileRequest) -> None:
         """Adds tags to a profile."""
         profile = self._find(ctx, request)
         self._directory.save(replace(profile, tags={**profile.tags, **tags_of(request["Tags"])}))
 
-    def untag_instance_profile(self, ctx: Context, request: Document) -> None:
+    def untag_instance_profile(self, ctx: Context, request: api.UntagInstanceProfileRequest) -> None:
         """Removes tags from a profile."""
         profile = self._find(ctx, request)
         tags = {key: value for key, value in profile.tags.items() if key not in request["TagKeys"]}
         self._directory.save(replace(profile, tags=tags))
 
-    def list_instance_profile_tags(self, ctx: Context, request: Document) -> Document:
+    def list_instance_profile_tags(self, ctx: Context, request: api.ListInstanceProfileTagsRequest) -> Document:
         """The tags of a profile."""
         return pages.of_items("Tags", tag_list(self._find(ctx, request).tags), request, dict)
 
-    def _find(self, ctx: Context, request: Document) -> Record:
+    def _find(self, ctx: Context, request: Members) -> Record:
         return self._directory.find(ctx, entities.INSTANCE_PROFILE, request["InstanceProfileName"])
 
     def _shape(self, ctx: Context, profile: Record) -> Document:

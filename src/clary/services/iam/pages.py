@@ -13,7 +13,7 @@ from clary.services.iam.errors import ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Query, Record, Records
 
 _DEFAULT_ITEMS = 100
@@ -21,7 +21,7 @@ _DEFAULT_ITEMS = 100
 T = TypeVar("T")
 
 
-def of_items(member: str, items: Sequence[T], request: Document, shape: Callable[[T], Any]) -> Document:
+def of_items(member: str, items: Sequence[T], request: Members, shape: Callable[[T], Any]) -> Document:
     """One page of a list that is at hand, as `member` of an answer."""
     start = int(_position(request) or 0)
     end = start + int(request.get("MaxItems", _DEFAULT_ITEMS))
@@ -30,7 +30,7 @@ def of_items(member: str, items: Sequence[T], request: Document, shape: Callable
 
 
 def of_records(
-    member: str, records: Records, query: Query, request: Document, shape: Callable[[Record], Any]
+    member: str, records: Records, query: Query, request: Members, shape: Callable[[Record], Any]
 ) -> Document:
     """One page of the records below the request's PathPrefix, by name, as `member` of an answer."""
     prefix = request.get("PathPrefix", "/")
@@ -54,7 +54,7 @@ def _marker(position: object) -> str:
     return base64.b64encode(json.dumps(position).encode()).decode()
 
 
-def _position(request: Document) -> Any:
+def _position(request: Members) -> Any:
     marker = request.get("Marker")
     if not marker:
         return None

@@ -18,9 +18,10 @@ from clary.services.service import in_thread
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 _MOST_VERSIONS = 5
@@ -40,7 +41,7 @@ class Policies:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
-    def create_policy(self, ctx: Context, request: Document) -> Document:
+    def create_policy(self, ctx: Context, request: api.CreatePolicyRequest) -> Document:
         """A new managed policy with its first version."""
         _refuse_document(request["PolicyDocument"])
         spec = {
@@ -55,7 +56,7 @@ class Policies:
         return {"Policy": _shape(policy, _Usage(Counter(), Counter()))}
 
     @in_thread
-    def get_policy(self, ctx: Context, request: Document) -> Document:
+    def get_policy(self, ctx: Context, request: api.GetPolicyRequest) -> Document:
         """A managed policy."""
         usage = self._usage(ctx)
         if request["PolicyArn"] in AWS_MANAGED:
@@ -66,7 +67,7 @@ class Policies:
         return {"Policy": {**_shape(policy, usage), **detail, "Tags": tag_list(policy.tags)}}
 
     @in_thread
-    def list_policies(self, ctx: Context, request: Document) -> Document:
+    def list_policies(self, ctx: Context, request: api.ListPoliciesRequest) -> Document:
         """The managed policies of the account and of AWS, by scope, path and use."""
         usage = self._usage(ctx)
         scope = request.get("Scope", "All")
@@ -79,7 +80,7 @@ class Policies:
         return pages.of_items("Policies", found, request, dict)
 
     @in_thread
-    def delete_policy(self, ctx: Context, request: Document) -> None:
+    def delete_policy(self, ctx: Context, request: api.DeletePolicyRequest) -> None:
         """Removes a managed policy that nobody has and that has one version only."""
         policy = self._find_own(request)
         usage = self._usage(ctx)
@@ -92,7 +93,7 @@ class Policies:
             )
         self._directory.records.delete(policy)
 
-    def create_policy_version(self, ctx: Context, request: Document) -> Document:
+    def create_policy_version(self, ctx: Context, request: api.CreatePolicyVersionRequest) -> Document:
         """Another version of a managed policy, the default one if asked for."""
         policy = self._find_own(request)
         _refuse_document(request["PolicyDocument"])
@@ -110,7 +111,7 @@ class Policies:
         policy = self._directory.change(ctx, policy, **changes)
         return {"PolicyVersion": _version_shape(policy, f"v{number}")}
 
-    def get_policy_version(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # as all handlers
+    def get_policy_version(self, ctx: Context, request: api.GetPolicyVersionRequest) -> Document:  # noqa: ARG002  # as all handlers
         """A version with its document."""
         policy_arn, version = request["PolicyArn"], request["VersionId"]
         if policy_arn in AWS_MANAGED and version == "v1":
@@ -120,7 +121,7 @@ class Policies:
         document = encoded(_existing(policy, version)["Document"])
         return {"PolicyVersion": {"Document": document, **_version_shape(policy, version)}}
 
-    def list_policy_versions(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # as all handlers
+    def list_policy_versions(self, ctx: Context, request: api.ListPolicyVersionsRequest) -> Document:  # noqa: ARG002  # as all handlers
         """The versions of a managed policy, the newest first."""
         if request["PolicyArn"] in AWS_MANAGED:
             return pages.of_items("Versions", [_AWS_VERSION], request, dict)
@@ -128,7 +129,7 @@ class Policies:
         newest_first = sorted(policy.spec[entities.VERSIONS], key=lambda version: -int(version[1:]))
         return pages.of_items("Versions", newest_first, request, lambda version: _version_shape(policy, version))
 
-    def delete_policy_version(self, ctx: Context, request: Document) -> None:
+    def delete_policy_version(self, ctx: Context, request: api.DeletePolicyVersionRequest) -> None:
         """Removes a version that is not the default one."""
         policy = self._find_own(request)
         version = request["VersionId"]
@@ -138,28 +139,28 @@ class Policies:
         versions = {name: each for name, each in policy.spec[entities.VERSIONS].items() if name != version}
         self._directory.change(ctx, policy, Versions=versions)
 
-    def set_default_policy_version(self, ctx: Context, request: Document) -> None:
+    def set_default_policy_version(self, ctx: Context, request: api.SetDefaultPolicyVersionRequest) -> None:
         """Puts a version into force."""
         policy = self._find_own(request)
         _existing(policy, request["VersionId"])
         self._directory.change(ctx, policy, DefaultVersionId=request["VersionId"])
 
-    def tag_policy(self, ctx: Context, request: Document) -> None:  # noqa: ARG002  # as all handlers
+    def tag_policy(self, ctx: Context, request: api.TagPolicyRequest) -> None:  # noqa: ARG002  # as all handlers
         """Adds tags to a managed policy."""
         policy = self._find_own(request)
         self._directory.save(replace(policy, tags={**policy.tags, **tags_of(request["Tags"])}))
 
-    def untag_policy(self, ctx: Context, request: Document) -> None:  # noqa: ARG002  # as all handlers
+    def untag_policy(self, ctx: Context, request: api.UntagPolicyRequest) -> None:  # noqa: ARG002  # as all handlers
         """Removes tags from a managed policy."""
         policy = self._find_own(request)
         tags = {key: value for key, value in policy.tags.items() if key not in request["TagKeys"]}
         self._directory.save(replace(policy, tags=tags))
 
-    def list_policy_tags(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # as all handlers
+    def list_policy_tags(self, ctx: Context, request: api.ListPolicyTagsRequest) -> Document:  # noqa: ARG002  # as all handlers
         """The tags of a managed policy."""
         return pages.of_items("Tags", tag_list(self._find_own(request).tags), request, dict)
 
-    def _find_own(self, request: Document) -> Record:
+    def _find_own(self, request: Members) -> Record:
         if request["PolicyArn"] in AWS_MANAGED:
             raise UnmodifiableEntity(f"Policy {request['PolicyArn']} is an AWS managed policy and cannot be changed.")
         return self._directory.find_policy(request["PolicyArn"])
@@ -171,7 +172,7 @@ class Policies:
         return _Usage(attached, limiting)
 
 
-def _limits(request: Document) -> bool:
+def _limits(request: Members) -> bool:
     return bool(request.get("PolicyUsageFilter") == "PermissionsBoundary")
 
 
@@ -180,7 +181,7 @@ def _refuse_document(document: str) -> None:
     refuse_long(document, MANAGED_LIMIT, "PolicySize")
 
 
-def _version(request: Document, now: datetime) -> Document:
+def _version(request: Members, now: datetime) -> Document:
     return {"Document": request["PolicyDocument"], "CreateDate": now.isoformat()}
 
 

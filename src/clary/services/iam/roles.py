@@ -16,9 +16,10 @@ from clary.services.service import in_thread
 from clary.store.records import Query
 
 if TYPE_CHECKING:
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 
@@ -28,7 +29,7 @@ class Roles:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
-    def create_role(self, ctx: Context, request: Document) -> Document:
+    def create_role(self, ctx: Context, request: api.CreateRoleRequest) -> Document:
         """A new role that those may take on whom its trust policy names."""
         self._refuse_trust(ctx, request["AssumeRolePolicyDocument"])
         if entities.BOUNDARY in request:
@@ -37,36 +38,36 @@ class Roles:
         role = self._directory.create(ctx, entities.ROLE, request["RoleName"], dict(request), observed)
         return {"Role": shapes.role_detail(role)}
 
-    def get_role(self, ctx: Context, request: Document) -> Document:
+    def get_role(self, ctx: Context, request: api.GetRoleRequest) -> Document:
         """A role and when it was last used."""
         role = self._find(ctx, request)
         return {"Role": {**shapes.role_detail(role), "RoleLastUsed": self._directory.role_last_used(role)}}
 
-    def list_roles(self, ctx: Context, request: Document) -> Document:
+    def list_roles(self, ctx: Context, request: api.ListRolesRequest) -> Document:
         """The roles below a path."""
         return pages.of_records(
             "Roles", self._directory.records, Query(entities.ROLE, ctx.account), request, shapes.role
         )
 
-    def update_role(self, ctx: Context, request: Document) -> Document:
+    def update_role(self, ctx: Context, request: api.UpdateRoleRequest) -> api.UpdateRoleResponse:
         """Changes the description and the longest session of a role."""
         changes = {name: request[name] for name in ("Description", "MaxSessionDuration") if name in request}
         self._directory.change(ctx, self._find(ctx, request), **changes)
         return {}
 
-    def update_role_description(self, ctx: Context, request: Document) -> Document:
+    def update_role_description(self, ctx: Context, request: api.UpdateRoleDescriptionRequest) -> Document:
         """Changes the description of a role."""
         role = self._directory.change(ctx, self._find(ctx, request), Description=request["Description"])
         return {"Role": shapes.role_detail(role)}
 
-    def update_assume_role_policy(self, ctx: Context, request: Document) -> None:
+    def update_assume_role_policy(self, ctx: Context, request: api.UpdateAssumeRolePolicyRequest) -> None:
         """Changes who may take on a role."""
         role = self._find(ctx, request)
         self._refuse_trust(ctx, request["PolicyDocument"])
         self._directory.change(ctx, role, AssumeRolePolicyDocument=request["PolicyDocument"])
 
     @in_thread
-    def delete_role(self, ctx: Context, request: Document) -> None:
+    def delete_role(self, ctx: Context, request: api.DeleteRoleRequest) -> None:
         """Removes a role on which nothing hangs any more."""
         role = self._find(ctx, request)
         if self._directory.profiles(ctx, role.name):
@@ -77,31 +78,31 @@ class Roles:
             raise DeleteConflict("Cannot delete entity, must delete policies first.")
         self._directory.records.delete(role)
 
-    def put_role_permissions_boundary(self, ctx: Context, request: Document) -> None:
+    def put_role_permissions_boundary(self, ctx: Context, request: api.PutRolePermissionsBoundaryRequest) -> None:
         """Limits a role by a managed policy."""
         self._directory.refuse_unattachable(request[entities.BOUNDARY])
         self._directory.change(ctx, self._find(ctx, request), PermissionsBoundary=request[entities.BOUNDARY])
 
-    def delete_role_permissions_boundary(self, ctx: Context, request: Document) -> None:
+    def delete_role_permissions_boundary(self, ctx: Context, request: api.DeleteRolePermissionsBoundaryRequest) -> None:
         """Lifts the limit of a role."""
         self._directory.change(ctx, self._find(ctx, request), PermissionsBoundary=None)
 
-    def tag_role(self, ctx: Context, request: Document) -> None:
+    def tag_role(self, ctx: Context, request: api.TagRoleRequest) -> None:
         """Adds tags to a role."""
         role = self._find(ctx, request)
         self._directory.save(replace(role, tags={**role.tags, **tags_of(request["Tags"])}))
 
-    def untag_role(self, ctx: Context, request: Document) -> None:
+    def untag_role(self, ctx: Context, request: api.UntagRoleRequest) -> None:
         """Removes tags from a role."""
         role = self._find(ctx, request)
         tags = {key: value for key, value in role.tags.items() if key not in request["TagKeys"]}
         self._directory.save(replace(role, tags=tags))
 
-    def list_role_tags(self, ctx: Context, request: Document) -> Document:
+    def list_role_tags(self, ctx: Context, request: api.ListRoleTagsRequest) -> Document:
         """The tags of a role."""
         return pages.of_items("Tags", tag_list(self._find(ctx, request).tags), request, dict)
 
-    def _find(self, ctx: Context, request: Document) -> Record:
+    def _find(self, ctx: Context, request: Members) -> Record:
         return self._directory.find(ctx, entities.ROLE, request["RoleName"])
 
     def _refuse_trust(self, ctx: Context, document: str) -> None:

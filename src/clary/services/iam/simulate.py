@@ -17,11 +17,12 @@ from clary.services.service import in_thread
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clary.api import iam as api
     from clary.auth.patterns import Values
     from clary.auth.policy import Policy
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 
@@ -32,7 +33,7 @@ class Simulations:
         self._directory = Directory(platform)
 
     @in_thread
-    def simulate_principal_policy(self, ctx: Context, request: Document) -> Document:
+    def simulate_principal_policy(self, ctx: Context, request: api.SimulatePrincipalPolicyRequest) -> Document:
         """What a user, group or role may do, with further policies if given."""
         source = self._source(request["PolicySourceArn"])
         records = self._directory.records
@@ -45,7 +46,7 @@ class Simulations:
         return _simulate(request, principal, granted + _parsed(request, "PolicyInputList"), limits, ctx)
 
     @in_thread
-    def simulate_custom_policy(self, ctx: Context, request: Document) -> Document:
+    def simulate_custom_policy(self, ctx: Context, request: api.SimulateCustomPolicyRequest) -> Document:
         """What the given policies would allow."""
         caller = request.get("CallerArn", f"arn:aws:iam::{ctx.account}:user/simulated")
         principal = Principal(PrincipalKind.USER, ctx.account, caller, "", caller.rpartition("/")[2])
@@ -80,7 +81,7 @@ class _Keys:
 
 
 def _simulate(
-    request: Document, principal: Principal, granted: list[Policy], limits: list[Policy], ctx: Context
+    request: Members, principal: Principal, granted: list[Policy], limits: list[Policy], ctx: Context
 ) -> Document:
     grants = Grants(policy.union(granted), policy.union(limits) if limits else None)
     attached = policy.parse(request["ResourcePolicy"], "ResourcePolicy") if request.get("ResourcePolicy") else None
@@ -117,7 +118,7 @@ def _word(decision: Decision) -> str:
     return "explicitDeny" if decision.explicit else "implicitDeny"
 
 
-def _known(request: Document, principal: Principal) -> dict[str, Values]:
+def _known(request: Members, principal: Principal) -> dict[str, Values]:
     known: dict[str, Values] = {
         "aws:principalarn": (principal.role_arn or principal.arn,),
         "aws:principalaccount": (principal.account,),
@@ -130,7 +131,7 @@ def _known(request: Document, principal: Principal) -> dict[str, Values]:
     return known
 
 
-def _parsed(request: Document, member: str) -> list[Policy]:
+def _parsed(request: Members, member: str) -> list[Policy]:
     documents = request.get(member, ())
     try:
         return [policy.parse(text, f"{member}.{number}") for number, text in enumerate(documents, start=1)]

@@ -16,6 +16,7 @@ from clary.services.service import in_thread
 from clary.store.records import Query
 
 if TYPE_CHECKING:
+    from clary.api import iam as api
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
@@ -28,7 +29,7 @@ class Users:
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
 
-    def create_user(self, ctx: Context, request: Document) -> Document:
+    def create_user(self, ctx: Context, request: api.CreateUserRequest) -> Document:
         """A new user without any permission."""
         if entities.BOUNDARY in request:
             self._directory.refuse_unattachable(request[entities.BOUNDARY])
@@ -36,7 +37,7 @@ class Users:
         user = self._directory.create(ctx, entities.USER, request["UserName"], dict(request), observed)
         return {"User": shapes.user_detail(user)}
 
-    def get_user(self, ctx: Context, request: Document) -> Document:
+    def get_user(self, ctx: Context, request: api.GetUserRequest) -> Document:
         """A user; the caller when the request names none."""
         if "UserName" not in request and ctx.principal.kind is PrincipalKind.ROOT:
             root = root_user(ctx.account)
@@ -46,14 +47,14 @@ class Users:
             }
         return {"User": shapes.user_detail(self._find(ctx, own_user(ctx, request)))}
 
-    def list_users(self, ctx: Context, request: Document) -> Document:
+    def list_users(self, ctx: Context, request: api.ListUsersRequest) -> Document:
         """The users below a path."""
         return pages.of_records(
             "Users", self._directory.records, Query(entities.USER, ctx.account), request, shapes.user
         )
 
     @in_thread
-    def update_user(self, ctx: Context, request: Document) -> None:
+    def update_user(self, ctx: Context, request: api.UpdateUserRequest) -> None:
         """Renames or moves a user."""
         user = self._find(ctx, request["UserName"])
         name = request.get("NewUserName", user.name)
@@ -62,7 +63,7 @@ class Users:
         for key in self._keys(ctx, user.name):
             self._directory.change(ctx, key, UserName=name)
 
-    def delete_user(self, ctx: Context, request: Document) -> None:
+    def delete_user(self, ctx: Context, request: api.DeleteUserRequest) -> None:
         """Removes a user on whom nothing hangs any more."""
         user = self._find(ctx, request["UserName"])
         if self._keys(ctx, user.name):
@@ -75,28 +76,28 @@ class Users:
             raise DeleteConflict("Cannot delete entity, must remove users from group first.")
         self._directory.records.delete(user)
 
-    def put_user_permissions_boundary(self, ctx: Context, request: Document) -> None:
+    def put_user_permissions_boundary(self, ctx: Context, request: api.PutUserPermissionsBoundaryRequest) -> None:
         """Limits a user by a managed policy."""
         policy_arn = request[entities.BOUNDARY]
         self._directory.refuse_unattachable(policy_arn)
         self._directory.change(ctx, self._find(ctx, request["UserName"]), PermissionsBoundary=policy_arn)
 
-    def delete_user_permissions_boundary(self, ctx: Context, request: Document) -> None:
+    def delete_user_permissions_boundary(self, ctx: Context, request: api.DeleteUserPermissionsBoundaryRequest) -> None:
         """Lifts the limit of a user."""
         self._directory.change(ctx, self._find(ctx, request["UserName"]), PermissionsBoundary=None)
 
-    def tag_user(self, ctx: Context, request: Document) -> None:
+    def tag_user(self, ctx: Context, request: api.TagUserRequest) -> None:
         """Adds tags to a user."""
         user = self._find(ctx, request["UserName"])
         self._directory.save(replace(user, tags={**user.tags, **tags_of(request["Tags"])}))
 
-    def untag_user(self, ctx: Context, request: Document) -> None:
+    def untag_user(self, ctx: Context, request: api.UntagUserRequest) -> None:
         """Removes tags from a user."""
         user = self._find(ctx, request["UserName"])
         tags = {key: value for key, value in user.tags.items() if key not in request["TagKeys"]}
         self._directory.save(replace(user, tags=tags))
 
-    def list_user_tags(self, ctx: Context, request: Document) -> Document:
+    def list_user_tags(self, ctx: Context, request: api.ListUserTagsRequest) -> Document:
         """The tags of a user."""
         tags = tag_list(self._find(ctx, request["UserName"]).tags)
         return pages.of_items("Tags", tags, request, dict)
