@@ -103,7 +103,12 @@ class JobController(ABC):
             # Stored at once: Describe tells the phase, and the workload may ask for credentials with the secret.
             record = self._platform.records.update(record)
             shutil.rmtree(bundle, ignore_errors=True)
-            handle = self._backend.start(self.prepare(record, bundle, self.stager(record)))
+            try:
+                workload = self.prepare(record, bundle, self.stager(record))
+            except (StagingError, RoleGone) as error:
+                # Only the record as it was stored just now can be stored again.
+                return self._finish(record, "Failed", str(error))
+            handle = self._backend.start(workload)
         started = self._platform.clock.now()
         observed = {**record.observed, "Handle": handle, "StartedAt": started}
         record = replace(record, observed=observed)

@@ -128,6 +128,9 @@ class Loop:
 
     def _after_failure(self, controller: Controller, record: Record, error: Exception) -> Record:
         now = self._clock.now()
+        # The step may have stored the record before it failed.
+        current = self._records.get(record.kind, record.account, record.region, record.name)
+        record = replace(current, lease_token=record.lease_token) if current is not None else record
         failures = int(record.observed.get("failures", 0)) + 1
         if failures >= PATIENCE:
             return controller.give_up(record, now, f"InternalServerError: {error}")

@@ -86,7 +86,12 @@ class NotebookInstanceController:
             # Stored at once: the instance may ask for credentials as soon as it runs.
             record = self._platform.records.update(record)
             shutil.rmtree(bundle, ignore_errors=True)
-            handle = self._backend.start(self._workloads.prepare(record))
+            try:
+                workload = self._workloads.prepare(record)
+            except NotebookGone as error:
+                # Only the record as it was stored just now can be stored again.
+                return self._failed(record, now, str(error))
+            handle = self._backend.start(workload)
         observed = {**record.observed, "Handle": handle}
         return replace(record, observed=observed, due=now + timedelta(seconds=STARTING_LOOK_S))
 

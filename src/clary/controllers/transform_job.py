@@ -83,7 +83,11 @@ class TransformJobController:
         observed = {SECRET: new_secret(), "TransformStartTime": now, **record.observed, "RoleArn": role}
         # Stored at once: the model server may ask for credentials with the secret.
         record = self._platform.records.update(replace(record, observed=observed, modified=now))
-        handle = self._replicas.start(record, _server(record, model))
+        try:
+            handle = self._replicas.start(record, _server(record, model))
+        except (StagingError, RoleGone) as error:
+            # Only the record as it was stored just now can be stored again.
+            return _ended(record, "Failed", now, str(error))
         return replace(
             record, observed={**record.observed, "Handle": handle}, due=now + timedelta(seconds=STARTING_LOOK_S)
         )
