@@ -178,6 +178,7 @@ class Server:
             await asyncio.to_thread(loop.stop)
             backend.close()
             pool.shutdown()
+            platform.objects.close()
             parts.database.close()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,8 +14,11 @@ from clary.http import BytesBody, FileSlice
 from clary.store.database import Database
 from clary.store.objects import Checksum, Meta, NewObject, Objects, PageQuery, Version, Versioning
 from clary.store.objects.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Digests, of_parts
+from clary.store.objects.errors import StorageFull
+from clary.store.objects.files import Files
 from clary.store.objects.listing import after_all
 from clary.store.objects.objects import chunks
+from clary.store.objects.receive import receive
 from clary.store.objects.uploads import new_upload
 
 if TYPE_CHECKING:
@@ -95,6 +99,19 @@ def test_a_body_that_fails_leaves_nothing(store: Store) -> None:
     with pytest.raises(ConnectionError):
         asyncio.run(receive())
     assert store.files() == []
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    class FullDisk(Files):
+        """A folder on a disk without room."""
+
+        def flush(self, descriptor: int) -> None:  # noqa: ARG002  # nothing finds room
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    files = FullDisk(tmp_path, durable=False)
+    with pytest.raises(StorageFull):
+        asyncio.run(receive(BytesBody(LARGE), (), files, in_file=False))
+    assert not list((tmp_path / "incoming").iterdir())
 
 
 def test_content_that_is_not_put_is_removed(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -64,8 +65,9 @@ def incoming_bytes(server: ClaryServer) -> int:
 
 def wait_for_bytes(server: ClaryServer) -> None:
     """Until the server is really in the middle of it."""
+    deadline = time.monotonic() + 10
     while not incoming_bytes(server):
-        pass
+        assert time.monotonic() < deadline
 
 
 def test_a_put_that_was_cut_off_leaves_the_old_object(own_server: ClaryServer, s3: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from clary.store.objects.errors import telling_full_disk
 from clary.store.objects.version import NULL_VERSION, Content, Meta, Version, Versioning
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Index:
             yield outer
             return
         orphans: list[str] = []
-        with self._database.write() as connection:
+        with telling_full_disk(), self._database.write() as connection:
             self._local.transaction = transaction = Transaction(connection, orphans)
             try:
                 yield transaction

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from clary.store.objects.checksums import Digests
+from clary.store.objects.errors import telling_full_disk
 from clary.store.objects.version import Content
 
 if TYPE_CHECKING:
@@ -31,14 +32,19 @@ async def receive(body: AsyncIterable[bytes], algorithms: Iterable[str], files: 
     if not in_file and len(head) <= ROW_BYTES:
         digests.update(head)
         return _content(digests, len(head), data=head)
+    with telling_full_disk():
+        size, name = await _store(_blocks(head, stream), digests, files)
+    return _content(digests, size, file=name)
+
+
+async def _store(blocks: AsyncIterator[bytes], digests: Digests, files: Files) -> tuple[int, str]:
     file = await asyncio.to_thread(files.create)
     try:
-        size = await _spool(_blocks(head, stream), file, digests)
-        name = await asyncio.to_thread(file.finish)
+        size = await _spool(blocks, file, digests)
+        return size, await asyncio.to_thread(file.finish)
     except BaseException:
         file.abandon()
         raise
-    return _content(digests, size, file=name)
 
 
 async def _head(stream: AsyncIterator[bytes]) -> bytes:
