@@ -8,6 +8,7 @@ at other times, are answered at once; `long_poll_s = 0` switches it off.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 from .kinds import Family, Kind, find
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.services.service import Document, Handler
 
-USER_AGENT = "AWS-SageMaker-Python-SDK/2."
+USER_AGENT = re.compile(r"AWS-SageMaker-Python-SDK[#/]2\.")
 FIRST_QUESTION_S = (4.0, 12.0)
 """The age of a job at which that SDK asks for the first time: its sleep of 5 s, give or take a slow machine."""
 
@@ -33,7 +34,7 @@ def held(kind: Kind, handler: Handler) -> Handler:
         settings, records = self._platform.settings, self._platform.records
         record = find(self._platform, ctx, kind, request[kind.name_member])
         age = (ctx.now - record.created).total_seconds()
-        if USER_AGENT in ctx.user_agent and FIRST_QUESTION_S[0] <= age <= FIRST_QUESTION_S[1]:
+        if USER_AGENT.search(ctx.user_agent) and FIRST_QUESTION_S[0] <= age <= FIRST_QUESTION_S[1]:
             seen = -1
             for _ in range(int(settings.long_poll_s / LOOK_S)):
                 revision = records.revision(kind.name)
