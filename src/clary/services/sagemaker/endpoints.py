@@ -13,6 +13,7 @@ from . import kinds
 from .kinds import ENDPOINT, ENDPOINT_CONFIG, MODEL, Family, delete, describe, find, listing
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
     from clary.services.service import Document
     from clary.store.records import Record
@@ -31,7 +32,9 @@ def _endpoint_members(record: Record) -> Document:
 class EndpointConfigs(Family):
     """What an endpoint shall run."""
 
-    def create_endpoint_config(self, ctx: Context, request: Document) -> Document:
+    def create_endpoint_config(
+        self, ctx: Context, request: api.CreateEndpointConfigInput
+    ) -> api.CreateEndpointConfigOutput:
         """Checks that the models are there and remembers the configuration."""
         for member in UNSUPPORTED:
             if request.get(member):
@@ -47,7 +50,7 @@ class EndpointConfigs(Family):
     list_endpoint_configs = listing(ENDPOINT_CONFIG)
     delete_endpoint_config = delete(ENDPOINT_CONFIG)
 
-    def _check_variant(self, ctx: Context, variant: Document) -> None:
+    def _check_variant(self, ctx: Context, variant: api.ProductionVariant) -> None:
         if "ModelName" not in variant:
             raise ValidationException("Clary does not support inference components yet: ModelName is required.")
         find(self._platform, ctx, MODEL, variant["ModelName"])
@@ -61,14 +64,14 @@ class EndpointConfigs(Family):
 class Endpoints(Family):
     """Endpoints: model servers that stay."""
 
-    def create_endpoint(self, ctx: Context, request: Document) -> Document:
+    def create_endpoint(self, ctx: Context, request: api.CreateEndpointInput) -> api.CreateEndpointOutput:
         """Hands the endpoint to its controller."""
         find(self._platform, ctx, ENDPOINT_CONFIG, request["EndpointConfigName"])
         observed = {"EndpointConfigName": request["EndpointConfigName"]}
         record = kinds.create(self._platform, ctx, ENDPOINT, request, status="Creating", observed=observed, due=ctx.now)
         return {"EndpointArn": record.arn}
 
-    def update_endpoint(self, ctx: Context, request: Document) -> Document:
+    def update_endpoint(self, ctx: Context, request: api.UpdateEndpointInput) -> api.UpdateEndpointOutput:
         """Puts another configuration in the place of the present one, without a gap in service."""
         record = find(self._platform, ctx, ENDPOINT, request["EndpointName"])
         find(self._platform, ctx, ENDPOINT_CONFIG, request["EndpointConfigName"])
@@ -82,7 +85,9 @@ class Endpoints(Family):
 
         return {"EndpointArn": self._platform.records.edit(record, updating).arn}
 
-    def update_endpoint_weights_and_capacities(self, ctx: Context, request: Document) -> Document:
+    def update_endpoint_weights_and_capacities(
+        self, ctx: Context, request: api.UpdateEndpointWeightsAndCapacitiesInput
+    ) -> api.UpdateEndpointWeightsAndCapacitiesOutput:
         """Changes the weights and instance counts of variants."""
         record = find(self._platform, ctx, ENDPOINT, request["EndpointName"])
 
@@ -101,7 +106,7 @@ class Endpoints(Family):
 
         return {"EndpointArn": self._platform.records.edit(record, updating).arn}
 
-    def delete_endpoint(self, ctx: Context, request: Document) -> None:
+    def delete_endpoint(self, ctx: Context, request: api.DeleteEndpointInput) -> None:
         """Takes the endpoint out of service; it is gone once its processes are."""
         record = find(self._platform, ctx, ENDPOINT, request["EndpointName"])
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document, Handler
+    from clary.services.service import Document, Handler, Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Family:
         self._platform = platform
 
 
-def create(platform: Platform, ctx: Context, kind: Kind, request: Document, **initial: Any) -> Record:
+def create(platform: Platform, ctx: Context, kind: Kind, request: Members, **initial: Any) -> Record:
     """Stores a new record with the request as its spec; `initial` sets status, observed and due.
 
     Raises:

@@ -13,14 +13,15 @@ from .jobs import check_role, image, s3_uri
 from .kinds import MODEL, Family, delete, describe, listing
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 
 class Models(Family):
     """Models of one container each."""
 
-    async def create_model(self, ctx: Context, request: Document) -> Document:
+    async def create_model(self, ctx: Context, request: api.CreateModelInput) -> api.CreateModelOutput:
         """Checks role, image and artefact and remembers them."""
         container = _container(request)
         _check_container(container)
@@ -54,13 +55,13 @@ class Models(Family):
             ) from error
 
 
-def container_of(spec: Document) -> Document:
+def container_of(spec: Members) -> Document:
     """The one container of a model."""
     container: Document = spec.get("PrimaryContainer") or spec["Containers"][0]
     return container
 
 
-def _container(request: Document) -> Document:
+def _container(request: api.CreateModelInput) -> Document:
     containers = request.get("Containers") or ()
     if "PrimaryContainer" in request and containers:
         raise ValidationException("Only one of PrimaryContainer and Containers may be given.")

@@ -12,9 +12,10 @@ from .jobs import check_role, image, s3_uri
 from .kinds import DATA_QUALITY_JOB_DEFINITION, ENDPOINT, PROCESSING_JOB, Family, delete, describe, find, listing
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 DATA_QUALITY = "DataQuality"
 LOCAL_ROOT = "/opt/ml/processing"
@@ -33,11 +34,13 @@ def _of_endpoint(request: Document) -> tuple[tuple[str, str], ...]:
 class DataQualityJobDefinitions(Family):
     """Definitions of jobs that watch over the quality of data."""
 
-    def create_data_quality_job_definition(self, ctx: Context, request: Document) -> Document:
+    def create_data_quality_job_definition(
+        self, ctx: Context, request: api.CreateDataQualityJobDefinitionRequest
+    ) -> api.CreateDataQualityJobDefinitionResponse:
         """Checks what can be checked at once and remembers the definition."""
         definition = of_data_quality(request)
         check_definition(self._platform, ctx, definition)
-        name = request[DATA_QUALITY_JOB_DEFINITION.name_member]
+        name = request["JobDefinitionName"]
         observed = {
             "EndpointName": definition["Input"]["EndpointName"],
             # The list calls the same things by other names.
@@ -52,7 +55,7 @@ class DataQualityJobDefinitions(Family):
     delete_data_quality_job_definition = delete(DATA_QUALITY_JOB_DEFINITION)
 
 
-def of_data_quality(spec: Document) -> Definition:
+def of_data_quality(spec: Members) -> Definition:
     """From a data quality job definition."""
     application = spec["DataQualityAppSpecification"]
     return {

@@ -13,8 +13,8 @@ from .kinds import PROCESSING_JOB, Family, describe, listing
 from .longpoll import held
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
-    from clary.services.service import Document
 
 LOCAL_ROOT = "/opt/ml/processing"
 
@@ -22,7 +22,9 @@ LOCAL_ROOT = "/opt/ml/processing"
 class Processing(Family):
     """Processing jobs: a command over inputs from S3, with outputs to S3."""
 
-    def create_processing_job(self, ctx: Context, request: Document) -> Document:
+    def create_processing_job(
+        self, ctx: Context, request: api.CreateProcessingJobRequest
+    ) -> api.CreateProcessingJobResponse:
         """Checks what can be checked at once and hands the job to its controller."""
         check_processing(request)
         check_role(self._platform, ctx, request["RoleArn"])
@@ -36,7 +38,7 @@ class Processing(Family):
     delete_processing_job = delete_finished(PROCESSING_JOB, states.PROCESSING_JOB)
 
 
-def check_processing(request: Document) -> None:
+def check_processing(request: api.CreateProcessingJobRequest) -> None:
     """Refuses a processing request that could never run.
 
     Raises:
@@ -53,11 +55,11 @@ def check_processing(request: Document) -> None:
             raise ValidationException("Clary supports S3Input only; DatasetDefinition is not supported yet.")
         s3_uri(entry["S3Input"]["S3Uri"], f"input {entry['InputName']}")
         _local(entry["S3Input"].get("LocalPath", LOCAL_ROOT))
-    for entry in outputs:
-        if "S3Output" not in entry:
+    for output in outputs:
+        if "S3Output" not in output:
             raise ValidationException("Clary supports S3Output only; FeatureStoreOutput is not supported yet.")
-        s3_uri(entry["S3Output"]["S3Uri"], f"output {entry['OutputName']}")
-        _local(entry["S3Output"].get("LocalPath", LOCAL_ROOT))
+        s3_uri(output["S3Output"]["S3Uri"], f"output {output['OutputName']}")
+        _local(output["S3Output"].get("LocalPath", LOCAL_ROOT))
     if request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] > 1:
         raise ValidationException(
             "Clary runs jobs on one instance so far: InstanceCount greater than 1 is not supported yet."

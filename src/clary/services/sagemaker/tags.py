@@ -10,8 +10,8 @@ from clary.errors import ValidationException
 from .kinds import Family
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
-    from clary.services.service import Document
     from clary.store.records import Record
 
 MOST_TAGS = 50
@@ -20,7 +20,7 @@ MOST_TAGS = 50
 class Tags(Family):
     """Adding, removing and listing tags by ARN."""
 
-    def add_tags(self, ctx: Context, request: Document) -> Document:
+    def add_tags(self, ctx: Context, request: api.AddTagsInput) -> api.AddTagsOutput:
         """Adds tags to a resource or gives them new values."""
         record = self._find(ctx, request["ResourceArn"])
         added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
@@ -29,7 +29,7 @@ class Tags(Family):
         changed = self._platform.records.edit(record, lambda now: replace(now, tags=now.tags | added))
         return {"Tags": _list(changed.tags)}
 
-    def delete_tags(self, ctx: Context, request: Document) -> Document:
+    def delete_tags(self, ctx: Context, request: api.DeleteTagsInput) -> api.DeleteTagsOutput:
         """Removes tags from a resource."""
         record = self._find(ctx, request["ResourceArn"])
         gone = set(request["TagKeys"])
@@ -38,7 +38,7 @@ class Tags(Family):
         )
         return {}
 
-    def list_tags(self, ctx: Context, request: Document) -> Document:
+    def list_tags(self, ctx: Context, request: api.ListTagsInput) -> api.ListTagsOutput:
         """The tags of a resource."""
         return {"Tags": _list(self._find(ctx, request["ResourceArn"]).tags)}
 
@@ -49,5 +49,5 @@ class Tags(Family):
         return record
 
 
-def _list(tags: dict[str, str]) -> list[dict[str, str]]:
+def _list(tags: dict[str, str]) -> list[api.Tag]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]

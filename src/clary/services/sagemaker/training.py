@@ -13,14 +13,15 @@ from .kinds import TRAINING_JOB, Family, describe, listing
 from .longpoll import held
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 
 class Training(Family):
     """Training jobs: script mode, built-in algorithms and commands of one's own."""
 
-    def create_training_job(self, ctx: Context, request: Document) -> Document:
+    def create_training_job(self, ctx: Context, request: api.CreateTrainingJobRequest) -> api.CreateTrainingJobResponse:
         """Checks what can be checked at once and hands the job to its controller."""
         check_training(request)
         check_role(self._platform, ctx, request["RoleArn"])
@@ -45,7 +46,7 @@ class Training(Family):
     delete_training_job = delete_finished(TRAINING_JOB, states.TRAINING_JOB)
 
 
-def check_training(request: Document) -> None:
+def check_training(request: Members) -> None:
     """Refuses a training request that could never run; also used for the jobs of a tuning job.
 
     Raises:
@@ -69,7 +70,7 @@ def check_training(request: Document) -> None:
     _check_resources(request)
 
 
-def with_defaults(request: Document) -> Document:
+def with_defaults(request: Members) -> Document:
     """The request with what AWS fills in, so that Describe tells it."""
     output = {"KmsKeyId": "", **request["OutputDataConfig"]}
     algorithm = dict(request["AlgorithmSpecification"])
@@ -88,7 +89,7 @@ def with_defaults(request: Document) -> Document:
     }
 
 
-def _check_resources(request: Document) -> None:
+def _check_resources(request: Members) -> None:
     resources = request.get("ResourceConfig", {})
     if resources.get("InstanceGroups"):
         raise ValidationException("Clary does not support InstanceGroups (heterogeneous clusters) yet.")
