@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEPT_BYTES = 1 << 20
 """How much of the console is kept from start to start."""
@@ -48,12 +52,17 @@ class InstanceFolder:
 
     def console_end(self, size: int) -> bytes:
         """The last bytes of everything printed."""
-        return b"".join(_end(path, size) for path in (self.console, self.boot / "log"))[-size:]
+        present = _STAMP.sub(b"", _end(self.boot / "log", 2 * size))
+        return (_end(self.console, size) + present)[-size:]
 
 
 def of(home: Path, identifier: str) -> InstanceFolder:
     """The folder of the instance of this id."""
     return InstanceFolder(home / "instances" / identifier)
+
+
+_STAMP = re.compile(rb"^\d{13} ", re.MULTILINE)
+"""The time before each line of a workload's output, which consoles do not tell."""
 
 
 def _end(path: Path, size: int) -> bytes:

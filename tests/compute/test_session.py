@@ -126,8 +126,8 @@ def test_an_instance_of_root_keeps_changes_of_the_system(bench: Bench, tmp_path:
 
 @pytest.mark.usefixtures("namespaces")
 def test_user_data_of_another_kind_is_named_on_the_console(bench: Bench, tmp_path: Path) -> None:
-    _boot(bench, "cloud", tmp_path / "root", "#cloud-config\n")
-    bench.wait_for_line("cloud", "#cloud-config")
+    _boot(bench, "cloud", tmp_path / "root", "#include\n")
+    bench.wait_for_line("cloud", "#include")
 
 
 @pytest.mark.usefixtures("namespaces")

@@ -103,6 +103,8 @@ def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
     workload = task.workload
     scratch = workload.bundle / bundle.SCRATCH
     if task.isolation == "none":
+        if workload.root is not None:
+            raise OSError("an instance needs a sandbox, which this machine does not allow")
         (scratch / "root").mkdir(parents=True, exist_ok=True)
         return
     installed = (Bind(Path(path).resolve(), path) for path in task.readonly)

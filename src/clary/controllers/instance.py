@@ -129,11 +129,9 @@ class InstanceController:
         return self._gone(record, now)
 
     def _gone(self, record: Record, now: datetime) -> Record:
-        """Removes everything but the record."""
-        handle = self._handle(record)
-        if handle is not None:
-            self._backend.delete(handle)
-        _remove(self._folder(record).path)
+        """Removes everything but the record and the console, which may tell why."""
+        self._clear(record)
+        _remove(self._folder(record).root)
         for kind, member in (("volume", "VolumeId"), ("network-interface", "NetworkInterfaceId")):
             part = self._platform.records.get(kind, record.account, record.region, record.observed[member])
             if part is not None:
@@ -143,7 +141,10 @@ class InstanceController:
 
     def _forget(self, record: Record, now: datetime) -> Record | None:
         end = record.modified + VISIBLE
-        return None if now >= end else replace(record, due=end)
+        if now < end:
+            return replace(record, due=end)
+        _remove(self._folder(record).path)
+        return None
 
     # Parts
 

@@ -56,19 +56,13 @@ class MetadataPage:
     async def __call__(self, http: Request) -> Response:
         """A session token, or one item of the metadata."""
         record, path = self._asked(http.path)
-        if record is None:
-            return _refused(403)
-        options = record.spec.get("MetadataOptions") or {}
-        if options.get("HttpEndpoint") == "disabled":
+        if record is None or _options(record).get("HttpEndpoint") == "disabled":
             return _refused(403)
         if path == "latest/api/token":
             return self._token(http, record)
         if http.method not in {"GET", "HEAD"}:
             return _refused(405)
-        token = http.headers.get(_TOKEN)
-        if token is None and options.get("HttpTokens", "required") == "required":
-            return _refused(401)
-        if token is not None and not self._is_valid(record, token):
+        if not self._may_ask(http, record):
             return _refused(401)
         return self._item(record, path)
 
@@ -95,6 +89,12 @@ class MetadataPage:
             return _refused(400)
         expires = int(self._platform.clock.now().timestamp()) + int(wanted)
         return Response(200, {"content-type": "text/plain", _TTL: wanted}, _seal(record, str(expires)).encode())
+
+    def _may_ask(self, http: Request, record: Record) -> bool:
+        token = http.headers.get(_TOKEN)
+        if token is None:
+            return bool(_options(record).get("HttpTokens") == "optional")
+        return self._is_valid(record, token)
 
     def _is_valid(self, record: Record, token: str) -> bool:
         expires = token.partition(".")[0]
@@ -154,7 +154,7 @@ class MetadataPage:
         key = self._platform.records.get("key-pair", record.account, record.region, spec.get("KeyName") or "")
         if key is not None:
             tree["public-keys"] = {LISTING: f"0={key.name}", "0": {"openssh-key": key.observed["PublicKey"]}}
-        if (spec.get("MetadataOptions") or {}).get("InstanceMetadataTags") == "enabled" and record.tags:
+        if _options(record).get("InstanceMetadataTags") == "enabled" and record.tags:
             tree["tags"] = {"instance": dict(record.tags)}
         if observed.get("IamInstanceProfile"):
             tree["iam"] = self._iam(record)
@@ -201,6 +201,10 @@ class MetadataPage:
             "Token": issued["SessionToken"],
             "Expiration": issued["Expiration"].strftime(_TIME),
         }
+
+
+def _options(record: Record) -> dict[str, Any]:
+    return record.spec.get("MetadataOptions") or {}
 
 
 def _document(record: Record) -> bytes:

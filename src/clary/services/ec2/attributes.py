@@ -48,6 +48,7 @@ class Attributes(Family):
         changed = {member: self._checked(member, value)}
         if member == "Groups":
             groups = self._groups(ctx, changed["Groups"])
+            self._regroup_interface(ctx, record, groups)
 
             def change(now: Record) -> Record:
                 return replace(now, observed={**now.observed, "Groups": groups})
@@ -95,6 +96,10 @@ class Attributes(Family):
     def _groups(self, ctx: Context, identifiers: list[str]) -> list[Document]:
         records = [self._resources.find(ctx, kinds.SECURITY_GROUP, each) for each in identifiers]
         return [{"GroupId": record.name, "GroupName": record.spec["GroupName"]} for record in records]
+
+    def _regroup_interface(self, ctx: Context, instance: Record, groups: list[Document]) -> None:
+        interface = self._resources.find(ctx, kinds.NETWORK_INTERFACE, instance.observed["NetworkInterfaceId"])
+        self._resources.records.edit(interface, lambda now: replace(now, spec={**now.spec, "Groups": groups}))
 
 
 def _asked(request: Document) -> tuple[str, Any]:

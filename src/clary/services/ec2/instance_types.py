@@ -60,7 +60,7 @@ def launchable_type(name: str) -> InstanceType:
         raise InvalidParameterValue(f"Invalid value '{name}' for InstanceType.")
     if found.gpus > len(list(Path("/dev").glob("nvidia[0-9]*"))):
         raise InsufficientInstanceCapacity(
-            f"We currently do not have sufficient {name} capacity: this machine has not the {found.gpus} GPUs of the type."
+            f"We currently do not have sufficient {name} capacity: this machine lacks its {found.gpus} GPUs."
         )
     return found
 

@@ -7,6 +7,7 @@ import ipaddress
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from clary.services.service import recorded
 from clary.store.records import AlreadyExists
 
 from . import filters, kinds
@@ -53,12 +54,14 @@ class Networks(Family):
                     raise InvalidParameterValue(f"Invalid availability zone: [{', '.join(wanted)}]")
         return {"AvailabilityZones": filters.select(zones, request.get("Filters") or (), _ZONE_FILTERS)}
 
+    @recorded
     def describe_vpcs(self, ctx: Context, request: Document) -> Document:
         """The default VPC."""
         prepare(self._resources, ctx)
         vpcs = [_vpc(record) for record in self._resources.select(ctx, kinds.VPC, request.get("VpcIds"))]
         return filters.describe("Vpcs", vpcs, request, _VPC_FILTERS)
 
+    @recorded
     def describe_subnets(self, ctx: Context, request: Document) -> Document:
         """The default subnets, one a zone."""
         prepare(self._resources, ctx)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clary.services.service import recorded
+
 from . import filters, kinds, networks
 from .images import ROOT_DEVICE
 from .resources import Family, tag_list
@@ -22,6 +24,7 @@ class Volumes(Family):
         records = self._resources.select(ctx, kinds.VOLUME, request.get("VolumeIds"))
         return filters.describe("Volumes", map(_volume, records), request, _VOLUME_FILTERS)
 
+    @recorded
     def describe_network_interfaces(self, ctx: Context, request: Document) -> Document:
         """One interface an instance: its private address, which is a record."""
         records = self._resources.select(ctx, kinds.NETWORK_INTERFACE, request.get("NetworkInterfaceIds"))
