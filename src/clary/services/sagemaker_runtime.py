@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from clary import arn
 from clary.errors import ServiceError
 from clary.proxy import ReplicaGone
-from clary.services.service import Check, Document, Service
+from clary.services.service import Check, Document, Members, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from clary.api import sagemaker_runtime as api
     from clary.context import Context
     from clary.platform import Platform
     from clary.proxy import Answer, Route, Variant
@@ -42,12 +43,12 @@ class Runtime:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    async def invoke_endpoint(self, ctx: Context, request: Document) -> Document:
+    async def invoke_endpoint(self, ctx: Context, request: api.InvokeEndpointInput) -> api.InvokeEndpointOutput:
         """Sends the body to a replica of the endpoint and returns its answer."""
         name = request["EndpointName"]
         route = self._route(ctx, name)
         variant = _variant(route, request.get("TargetVariant", ""), ctx, name)
-        body: bytes = request.get("Body", b"")
+        body = request.get("Body", b"")
         started = time.perf_counter()
         answer = await _send(variant, _head(request, len(body)), body, ctx, name)
         _count(variant, answer, (time.perf_counter() - started) * 1e6)
@@ -55,13 +56,15 @@ class Runtime:
             raise _model_error(answer.status, answer.body.decode("utf-8", "replace"), ctx, name)
         if route.capture is not None:
             self._capture(ctx, request, variant, route.capture, answer)
-        reply: Document = {
+        reply: api.InvokeEndpointOutput = {
             "Body": answer.body,
             "ContentType": answer.headers.get("content-type", "application/octet-stream"),
             "InvokedProductionVariant": variant.name,
         }
         attributes = answer.headers.get("x-amzn-sagemaker-custom-attributes")
-        return {**reply, "CustomAttributes": attributes} if attributes else reply
+        if attributes:
+            reply["CustomAttributes"] = attributes
+        return reply
 
     def _route(self, ctx: Context, name: str) -> Route:
         route = self._platform.proxy.get((ctx.account, ctx.region, name))
@@ -73,7 +76,12 @@ class Runtime:
         raise ValidationError(f"Endpoint {name} of account {ctx.account} is {record.status} and has no instance.")
 
     def _capture(
-        self, ctx: Context, request: Document, variant: Variant, capture: Mapping[str, Any], answer: Answer
+        self,
+        ctx: Context,
+        request: api.InvokeEndpointInput,
+        variant: Variant,
+        capture: Mapping[str, Any],
+        answer: Answer,
     ) -> None:
         if random.random() * 100 >= capture["InitialSamplingPercentage"]:  # noqa: S311  # a sample, not a secret
             return
@@ -128,7 +136,7 @@ _FORWARDED = (
 )
 
 
-def _head(request: Document, length: int) -> bytes:
+def _head(request: Members, length: int) -> bytes:
     lines = ["POST /invocations HTTP/1.1", "Host: model", f"Content-Length: {length}"]
     for member, header in _FORWARDED:
         value = request.get(member)
@@ -152,7 +160,9 @@ def _count(variant: Variant, answer: Answer, latency_us: float) -> None:
 def _model_error(status: int, text: str, ctx: Context, name: str) -> ModelError:
     side = "client" if 400 <= status < 500 else "server"
     group = f"/aws/sagemaker/Endpoints/{name}"
-    where = f"https://{ctx.region}.console.aws.amazon.com/cloudwatch/home?region={ctx.region}#logEventViewer:group={group}"
+    where = (
+        f"https://{ctx.region}.console.aws.amazon.com/cloudwatch/home?region={ctx.region}#logEventViewer:group={group}"
+    )
     return ModelError(
         f'Received {side} error ({status}) from primary with message "{text[:1024]}". '
         f"See {where} in account {ctx.account} for more information.",
