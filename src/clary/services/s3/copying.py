@@ -14,9 +14,8 @@ from clary.services.s3.meta import meta_of
 from clary.services.s3.multipart import part_number
 from clary.services.s3.objects import encryption, version_member
 from clary.services.s3.reading import readable
-from clary.store.objects import Meta, NewObject, Version
+from clary.store.objects import Meta, NewObject, Version, chunks
 from clary.store.objects.checksums import DEFAULT
-from clary.store.objects.objects import chunks
 
 if TYPE_CHECKING:
     from clary.context import Context

@@ -3,7 +3,7 @@
 from clary.store.objects.checksums import Checksum
 from clary.store.objects.index import NewObject
 from clary.store.objects.listing import Page, PageQuery
-from clary.store.objects.objects import Objects
+from clary.store.objects.objects import Objects, chunks
 from clary.store.objects.version import NULL_VERSION, Content, Meta, Part, Upload, Version, Versioning
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "Upload",
     "Version",
     "Versioning",
+    "chunks",
 ]
