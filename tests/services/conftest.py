@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -45,13 +43,11 @@ class Cloud:
         self._pool = ThreadPoolExecutor(2)
         self._session = session
         self.parts.platform.invoke.attach(self.parts.platform, self._runner.get_loop(), self._pool)
-        self._home = home
         self.root: dict[str, Any] = {}
 
     def empty(self) -> None:
-        """Forgets everything but what was compiled from the models, as if another process had emptied the tables."""
-        with closing(sqlite3.connect(self._home / "clary.db", isolation_level=None)) as other:
-            other.execute("DELETE FROM records")
+        """Forgets everything but what was compiled from the models."""
+        self.parts.platform.records.clear()
         self.clock.shift = timedelta()
         root = self.parts.platform.credentials.bootstrap()
         assert root is not None

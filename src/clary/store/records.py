@@ -153,6 +153,14 @@ class Records:
             connection.execute("DELETE FROM records WHERE id = ?", (record.id,))
         self._changed(record.kind, wake=False)
 
+    def clear(self) -> None:
+        """Removes every record; what else the platform keeps stays."""
+        with self._database.write() as connection:
+            kinds = [row[0] for row in connection.execute("SELECT DISTINCT kind FROM records")]
+            connection.execute("DELETE FROM records")
+        for kind in kinds:
+            self._changed(kind, wake=False)
+
     # Lists
 
     def list(self, query: Query) -> Page:
