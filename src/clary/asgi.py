@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from clary.http import BytesBody, ClientGone, FileSlice, Request, Response
+from clary.http import BytesBody, ClientGone, FileSlice, FileSlices, Request, Response
 
 if TYPE_CHECKING:
     from clary.gateway import Gateway
@@ -15,7 +15,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 WebSocketHandler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-CHUNK_BYTES = 1 << 20
 DROPPED_BYTES = 1 << 20
 """Most that is read of a body whose request was refused; beyond that closing the connection is cheaper."""
 
@@ -109,15 +108,6 @@ async def _send(response: Response, method: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 
-async def _chunks(body: FileSlice | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if not isinstance(body, FileSlice):
-        async for chunk in body:
-            yield chunk
-        return
-    # Read inline: the page cache answers in microseconds, a hop to a thread costs more than that.
-    with body.path.open("rb", buffering=0) as file:
-        file.seek(body.offset)
-        left = body.length
-        while left and (chunk := file.read(min(left, CHUNK_BYTES))):
-            left -= len(chunk)
-            yield chunk
+async def _chunks(body: FileSlice | FileSlices | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in FileSlices((body,)) if isinstance(body, FileSlice) else body:
+        yield chunk

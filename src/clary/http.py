@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clary.errors import RequestEntityTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+
+CHUNK_BYTES = 1 << 20
+"""How much of a file is read at a time."""
 
 
 class ClientGone(ConnectionError):
@@ -90,6 +96,37 @@ class FileSlice:
     offset: int
     length: int
 
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces of at most a megabyte, for callers who may wait for the disk."""
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.offset)
+            left = self.length
+            while left and (chunk := file.read(min(left, CHUNK_BYTES))):
+                left -= len(chunk)
+                yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlices:
+    """Parts of several files, to be sent one after the other as one response body.
+
+    `held` makes a context that keeps the files in place while they are read.
+    """
+
+    slices: Sequence[FileSlice]
+    held: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces of at most a megabyte, for callers who may wait for the disk."""
+        with self.held():
+            for piece in self.slices:
+                yield from piece.chunks()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        # Read inline: the page cache answers in microseconds, a hop to a thread costs more than that.
+        for chunk in self.chunks():
+            yield chunk
+
 
 @dataclass(slots=True)
 class Response:
@@ -97,7 +134,7 @@ class Response:
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | FileSlice | AsyncIterator[bytes] = b""
+    body: bytes | FileSlice | FileSlices | AsyncIterator[bytes] = b""
     cookies: tuple[str, ...] = ()
     """Values of Set-Cookie, the one header that may come several times."""
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.http import BytesBody, FileSlice
+from clary.http import BytesBody, FileSlice, FileSlices
 from clary.store.database import Database
 from clary.store.objects import Checksum, Meta, NewObject, Objects, PageQuery, Version, Versioning
 from clary.store.objects.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Digests, of_parts
@@ -63,7 +63,7 @@ class Store:
         self.database.close()
 
 
-def joined(body: bytes | FileSlice | AsyncIterator[bytes]) -> bytes:
+def joined(body: bytes | FileSlice | FileSlices) -> bytes:
     async def read() -> bytes:
         return b"".join([chunk async for chunk in chunks(body)])
 

@@ -10,6 +10,7 @@ import gzip
 import os
 import shutil
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from clary.errors import ServiceError
-from clary.http import FileBody, FileSlice
+from clary.http import FileBody, FileSlice, FileSlices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from clary.context import Context
     from clary.platform import Platform
@@ -88,11 +89,7 @@ class Stager:
         """
         bucket, key = split_uri(uri)
         body = self._get(bucket, key)
-        if isinstance(body, FileSlice):
-            with body.path.open("rb") as file:
-                file.seek(body.offset)
-                return file.read(body.length)
-        return bytes(body)
+        return body if isinstance(body, bytes) else b"".join(body.chunks())
 
     def exists(self, uri: str) -> bool:
         """Whether there is an object of exactly this name that the role may see."""
@@ -165,9 +162,9 @@ class Stager:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _get(self, bucket: str, key: str) -> bytes | FileSlice:
+    def _get(self, bucket: str, key: str) -> bytes | FileSlice | FileSlices:
         try:
-            body: bytes | FileSlice = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
+            body: bytes | FileSlice | FileSlices = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
         except ServiceError as error:
             raise StagingError(
                 f"ClientError: Data download failed:Failed to download s3://{bucket}/{key}: {_told(error)}"
@@ -177,10 +174,10 @@ class Stager:
     def _fetch(self, bucket: str, key: str, target: Path, *, gunzip: bool) -> int:
         body = self._get(bucket, key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(body, FileSlice):
-            _copy(body, target)
-        else:
+        if isinstance(body, bytes):
             target.write_bytes(body)
+        else:
+            _copy(body.slices if isinstance(body, FileSlices) else [body], target)
         if gunzip:
             _gunzip(target)
         return target.stat().st_size
@@ -227,17 +224,29 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _copy(body: FileSlice, target: Path) -> None:
-    with body.path.open("rb") as source, target.open("wb") as copy:
-        offset, left = body.offset, body.length
-        while left:
-            try:
-                moved = os.copy_file_range(source.fileno(), copy.fileno(), left, offset)
-            except OSError:
-                source.seek(offset)
-                shutil.copyfileobj(source, copy, 1 << 20)
-                return
-            offset, left = offset + moved, left - moved
+def _copy(slices: Sequence[FileSlice], target: Path) -> None:
+    """Joins parts of files, within the file system where it can do that by itself."""
+    with target.open("wb") as copy:
+        for piece in slices:
+            moved = _copy_range(piece, copy.fileno())
+            if moved < piece.length:
+                rest = FileSlice(piece.path, piece.offset + moved, piece.length - moved)
+                copy.seek(0, os.SEEK_END)
+                copy.writelines(rest.chunks())
+                copy.flush()
+
+
+def _copy_range(piece: FileSlice, target: int) -> int:
+    """How many bytes the file system copied to the end of `target`; fewer than all where it cannot."""
+    moved = 0
+    # Not every system has the call, and not every file system the ability.
+    with piece.path.open("rb") as source, suppress(OSError, AttributeError):
+        while moved < piece.length:
+            count = os.copy_file_range(source.fileno(), target, piece.length - moved, piece.offset + moved)
+            if not count:
+                break
+            moved += count
+    return moved
 
 
 def _gunzip(path: Path) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from clary.http import FileSlice
+from clary.http import FileSlice, FileSlices
 from clary.store.objects.checksums import FULL_OBJECT, Digests
 from clary.store.objects.files import Files
 from clary.store.objects.index import Index
 from clary.store.objects.listing import Page, PageQuery, list_keys, list_versions
-from clary.store.objects.receive import BLOCK_BYTES, receive
+from clary.store.objects.receive import receive
 from clary.store.objects.uploads import Uploads
 from clary.store.objects.version import Content
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
     from pathlib import Path
 
     from clary.store.database import Database
@@ -95,9 +96,7 @@ class Objects:
         if content.file and not content.kept:
             self._files.remove(content.file)
 
-    def read(
-        self, version: Version, start: int = 0, end: int | None = None
-    ) -> bytes | FileSlice | AsyncIterator[bytes]:
+    def read(self, version: Version, start: int = 0, end: int | None = None) -> bytes | FileSlice | FileSlices:
         """The bytes of a version (got with its content) from `start` up to `end`."""
         end = version.size if end is None else end
         if version.bytes is not None:
@@ -107,7 +106,8 @@ class Objects:
         if version.upload_id is None or start >= end:
             return b""
         slices = self._slices(version.upload_id, start, end)
-        return slices[0] if len(slices) == 1 else self._held(slices)
+        names = [piece.path.name for piece in slices]
+        return slices[0] if len(slices) == 1 else FileSlices(slices, partial(self._files.held, names))
 
     def list_keys(self, query: PageQuery) -> Page:
         """A page of current objects."""
@@ -116,11 +116,6 @@ class Objects:
     def list_versions(self, query: PageQuery) -> Page:
         """A page of versions and delete markers."""
         return list_versions(self._database, query)
-
-    async def _held(self, slices: Sequence[FileSlice]) -> AsyncIterator[bytes]:
-        with self._files.held([piece.path.name for piece in slices]):
-            async for chunk in _joined(slices):
-                yield chunk
 
     def _slices(self, upload_id: str, start: int, end: int) -> list[FileSlice]:
         slices = []
@@ -133,24 +128,10 @@ class Objects:
         return slices
 
 
-async def chunks(body: bytes | FileSlice | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def chunks(body: bytes | FileSlice | FileSlices) -> AsyncIterator[bytes]:
     """What `Objects.read` answered, as a stream."""
     if isinstance(body, bytes):
         yield body
-    elif isinstance(body, FileSlice):
-        async for chunk in _joined([body]):
-            yield chunk
-    else:
-        async for chunk in body:
-            yield chunk
-
-
-async def _joined(slices: Sequence[FileSlice]) -> AsyncIterator[bytes]:
-    for piece in slices:
-        # Read inline: the page cache answers in less time than a hop to a thread takes.
-        with piece.path.open("rb", buffering=0) as file:
-            file.seek(piece.offset)
-            left = piece.length
-            while left and (chunk := file.read(min(left, BLOCK_BYTES))):
-                left -= len(chunk)
-                yield chunk
+        return
+    async for chunk in FileSlices((body,)) if isinstance(body, FileSlice) else body:
+        yield chunk
