@@ -125,11 +125,7 @@ def _training_job(record: Record, index: int, values: Values, now: datetime) -> 
     spec = {
         **training,
         "TrainingJobName": name,
-        "HyperParameters": {
-            **training["HyperParameters"],
-            **values,
-            "_tuning_objective_metric": plan["Objective"]["MetricName"],
-        },
+        "HyperParameters": {**training["HyperParameters"], **values},
     }
     if "CheckpointConfig" in training:
         # Training jobs resume from what they find there, and must not find each other's.

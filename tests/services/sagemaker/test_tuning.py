@@ -145,6 +145,9 @@ def test_a_search_finds_the_best_training_job(laboratory: Laboratory) -> None:
         assert (float(trial["TunedHyperParameters"]["x"]) - 0.3) ** 2 == pytest.approx(
             trial["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
         )
+    definition = told["TrainingJobDefinition"]
+    assert definition["StaticHyperParameters"]["_tuning_objective_metric"] == "loss"
+    assert definition["OutputDataConfig"]["S3OutputPath"] == f"s3://{laboratory.bucket}/out"
     best = laboratory.sagemaker.describe_training_job(TrainingJobName=ranked[0]["TrainingJobName"])
     assert best["TuningJobArn"] == told["HyperParameterTuningJobArn"]
     assert best["HyperParameters"]["_tuning_objective_metric"] == "loss"

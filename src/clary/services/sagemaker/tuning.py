@@ -39,19 +39,13 @@ class Tuning(Family):
         """Checks what can be checked at once and hands the search to its controller."""
         definition = _definition(request)
         config = _config(request["HyperParameterTuningJobConfig"], definition)
-        training = _training_job(definition, request["HyperParameterTuningJobName"])
+        plan = _plan(config, definition, request["HyperParameterTuningJobName"])
         check_role(self._platform, ctx, definition["RoleArn"])
-        plan = {
-            "DefinitionName": definition.get("DefinitionName", ""),
-            "Objective": _objective(config, definition, training),
-            "ParameterRanges": _ranges(config, definition),
-            "TrainingJob": training,
-        }
         record = kinds.create(
             self._platform,
             ctx,
             TUNING_JOB,
-            {**request, "HyperParameterTuningJobConfig": config},
+            {**request, "HyperParameterTuningJobConfig": config, **_told(request, definition, plan)},
             status="InProgress",
             observed={
                 "Plan": plan,
@@ -178,6 +172,32 @@ def _check_range(entry: Document, read: type[float] | type[int]) -> None:
         raise ValidationException(
             f"Reverse logarithmic scaling of [{name}] needs a continuous range within 0 <= x < 1."
         )
+
+
+def _plan(config: Document, definition: Document, name: str) -> Document:
+    """What the controller goes by, whichever of several members asked for it."""
+    training = _training_job(definition, name)
+    wanted = _objective(config, definition, training)
+    static = {**training["HyperParameters"], "_tuning_objective_metric": wanted["MetricName"]}
+    return {
+        "DefinitionName": definition.get("DefinitionName", ""),
+        "Objective": wanted,
+        "ParameterRanges": _ranges(config, definition),
+        "TrainingJob": {**training, "HyperParameters": static},
+    }
+
+
+def _told(request: Document, definition: Document, plan: Document) -> Document:
+    """The training job definition with what AWS fills in, so that Describe tells it."""
+    training = plan["TrainingJob"]
+    told = {
+        **definition,
+        "StaticHyperParameters": training["HyperParameters"],
+        "OutputDataConfig": training["OutputDataConfig"],
+        # The SageMaker SDK v2 sends HyperParameterTuningResourceConfig, but its `attach` reads this one.
+        "ResourceConfig": training["ResourceConfig"],
+    }
+    return {"TrainingJobDefinition": told} if "TrainingJobDefinition" in request else {"TrainingJobDefinitions": [told]}
 
 
 def _training_job(definition: Document, name: str) -> Document:
