@@ -10,6 +10,7 @@ from clary.services.ec2.instances import Instances
 from clary.services.ec2.key_pairs import KeyPairs
 from clary.services.ec2.lifecycle import Lifecycle
 from clary.services.ec2.networks import Networks
+from clary.services.ec2.profiles import Profiles
 from clary.services.ec2.security_groups import SecurityGroups
 from clary.services.ec2.tags import Tags
 from clary.services.ec2.volumes import Volumes
@@ -19,6 +20,7 @@ SERVICE = DryRunService(
     Instances,
     Lifecycle,
     Attributes,
+    Profiles,
     Images,
     InstanceTypes,
     KeyPairs,

@@ -48,8 +48,9 @@ def access(platform: Platform, ctx: Context, request: Document) -> list[Check]:
         name = request.get("KeyName") or "*"
         checks = [Check(action, kind.arn(ctx, name), _tag_keys(request, kind))]
         return [*checks, *_tagging(ctx, request, kind, name)]
-    own = _tag_keys(request, None)
-    return [Check(action, resource, {**keys, **own}) for resource, keys in _named(Resources(platform), ctx, request)]
+    own, resources = _tag_keys(request, None), Resources(platform)
+    checks = [Check(action, resource, {**keys, **own}) for resource, keys in _named(resources, ctx, request)]
+    return [*checks, *_passed_role(resources, ctx, request)]
 
 
 def _named(resources: Resources, ctx: Context, request: Document) -> list[tuple[str, Keys]]:

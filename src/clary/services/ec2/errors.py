@@ -83,6 +83,10 @@ class InvalidInstanceIDMalformed(ServiceError):
     code = "InvalidInstanceID.Malformed"
 
 
+class NoSuchAssociation(ServiceError):
+    """No instance profile is associated under this id."""
+
+
 class InvalidInstanceType(ServiceError):
     """There is no such instance type."""
 

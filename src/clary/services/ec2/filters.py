@@ -55,9 +55,14 @@ def page(result: str, items: list[Document], request: Document) -> Document:
 
     Raises:
         InvalidNextToken: the token is not one of ours.
+        InvalidParameterValue: the limit is no number of items.
     """
-    start = _start(request.get("NextToken"))
-    end = start + (request.get("MaxResults") or len(items))
+    start, limit = _start(request.get("NextToken")), request.get("MaxResults")
+    if limit is not None and limit < 1:
+        raise InvalidParameterValue(
+            f"Value ( {limit} ) for parameter maxResults is invalid. Expecting a value above 0."
+        )
+    end = start + (limit or len(items))
     answer: Document = {result: items[start:end]}
     if end < len(items):
         answer["NextToken"] = base64.urlsafe_b64encode(f"from {end}".encode()).decode()
@@ -72,7 +77,7 @@ def _start(token: str | None) -> int:
         return 0
     try:
         word, _, number = base64.urlsafe_b64decode(token).decode().partition(" ")
-        if word == "from":
+        if word == "from" and number.isdigit():
             return int(number)
     except (binascii.Error, ValueError):
         pass

@@ -245,7 +245,9 @@ def _disk_gib(request: Document) -> int:
             raise Unsupported(
                 f"Clary gives an instance one disk, {ROOT_DEVICE}; it does not support {mapping.get('DeviceName')}."
             )
-        size = (mapping.get("Ebs") or {}).get("VolumeSize") or size
+        size = (mapping.get("Ebs") or {}).get("VolumeSize", size)
+    if size < 1:
+        raise InvalidParameterValue(f"Volume of {size}GiB is too small")
     return int(size)
 
 

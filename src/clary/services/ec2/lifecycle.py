@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clary.controllers.states import INSTANCE, transition
 
 from . import kinds
-from .errors import IncorrectInstanceState, OperationNotPermitted
+from .errors import IncorrectInstanceState, MissingParameter, OperationNotPermitted
 from .instance_shape import state
 from .instance_types import launchable_type
 from .resources import Family
@@ -85,6 +85,8 @@ class Lifecycle(Family):
         self._change(ctx, request, reboot)
 
     def _change(self, ctx: Context, request: Document, change: Callable[[Record], Record]) -> list[Document]:
+        if not request["InstanceIds"]:
+            raise MissingParameter("The request must contain the parameter InstanceIds")
         records = self._resources.select(ctx, kinds.INSTANCE, request["InstanceIds"])
         for record in records:
             change(record)

@@ -88,7 +88,7 @@ def tags_for(request: Document, kind: Kind) -> dict[str, str]:
         InvalidParameterValue: a reserved key.
     """
     found = {
-        tag["Key"]: tag.get("Value", "")
+        tag.get("Key", ""): tag.get("Value", "")
         for specification in request.get("TagSpecifications") or ()
         if specification.get("ResourceType") == kind.name
         for tag in specification.get("Tags", ())

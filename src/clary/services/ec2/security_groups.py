@@ -206,9 +206,9 @@ class SecurityGroups(Family):
     def _peers(self, ctx: Context, record: Record, permission: Document) -> Iterator[Document]:
         for member, key, kept in (("IpRanges", "CidrIp", "CidrIpv4"), ("Ipv6Ranges", "CidrIpv6", "CidrIpv6")):
             for each in permission.get(member) or ():
-                yield _described({kept: _block(each[key])}, each)
+                yield _described({kept: _block(each.get(key) or "")}, each)
         for each in permission.get("PrefixListIds") or ():
-            yield _described({"PrefixListId": each["PrefixListId"]}, each)
+            yield _described({"PrefixListId": each.get("PrefixListId") or ""}, each)
         for each in permission.get("UserIdGroupPairs") or ():
             peer = self._group(ctx, each)
             yield _described({"ReferencedGroupInfo": {"GroupId": peer.name, "UserId": record.account}}, each)

@@ -23,7 +23,7 @@ class Tags(Family):
 
     def create_tags(self, ctx: Context, request: Document) -> None:
         """Adds tags to resources or writes them over."""
-        new = {tag["Key"]: tag.get("Value", "") for tag in request["Tags"]}
+        new = {tag.get("Key", ""): tag.get("Value", "") for tag in request["Tags"]}
         check_tags(new)
         records = self._tagged(ctx, request)
         for record in records:
@@ -36,7 +36,7 @@ class Tags(Family):
         wanted = request.get("Tags") or []
 
         def kept(tags: dict[str, str]) -> dict[str, str]:
-            gone = {tag["Key"] for tag in wanted if tag.get("Value") in (None, tags.get(tag["Key"]))}
+            gone = {tag.get("Key") for tag in wanted if tag.get("Value") in (None, tags.get(tag.get("Key", "")))}
             return {key: value for key, value in tags.items() if wanted and key not in gone}
 
         for record in self._tagged(ctx, request):
