@@ -98,6 +98,14 @@ def test_a_copy_needs_both_ends(as_user: Allow, s3: Any, bucket: str) -> None:
     as_user(reader, writer).copy_object(Bucket=bucket, Key="to/k", CopySource=source)
 
 
+def test_tags_need_a_permission_of_their_own(as_user: Allow, bucket: str) -> None:
+    writer = allow("s3:PutObject", f"{bucket}/*")
+    assert (
+        "s3:PutObjectTagging" in error_of(as_user(writer).put_object, Bucket=bucket, Key="k", Tagging="a=1")["Message"]
+    )
+    as_user(writer, allow("s3:PutObjectTagging", f"{bucket}/*")).put_object(Bucket=bucket, Key="k", Tagging="a=1")
+
+
 def test_each_key_of_many_is_decided_for_itself(as_user: Allow, s3: Any, bucket: str) -> None:
     for key in ("mine/k", "theirs/k"):
         s3.put_object(Bucket=bucket, Key=key)

@@ -85,6 +85,9 @@ BUCKET_ACTIONS: Mapping[str, str] = {
 }
 """Operations on a bucket whose action is not named after them."""
 
+_BESIDE: Mapping[str, str] = {"Tagging": "s3:PutObjectTagging", "ACL": "s3:PutObjectAcl"}
+"""What a write needs besides when it brings tags or an access control list."""
+
 _LISTED: Mapping[str, str] = {"Prefix": "s3:prefix", "Delimiter": "s3:delimiter", "MaxKeys": "s3:max-keys"}
 _PUT_KEYS: Mapping[str, str] = {
     "ACL": "s3:x-amz-acl",
@@ -113,7 +116,7 @@ def access(platform: Platform, ctx: Context, request: Document) -> Sequence[Chec
     version_id = request.get("VersionId")
     if version_id:
         action = _OF_VERSIONS.get(ctx.operation, action)
-    return [object_check(f"s3:{action}", bucket, request["Key"], ctx, _object_keys(request))]
+    return _written(bucket, ctx, request, f"s3:{action}")
 
 
 def list_check(bucket: Record, ctx: Context) -> Check:
@@ -167,8 +170,17 @@ def _copy(platform: Platform, ctx: Context, request: Document) -> Sequence[Check
         checks.append(object_check(action, bucket, source.key, ctx))
     target = find(platform, request["Bucket"])
     if target is not None:
-        checks.append(object_check("s3:PutObject", target, request["Key"], ctx, _object_keys(request)))
+        checks.extend(_written(target, ctx, request, "s3:PutObject"))
     return checks
+
+
+def _written(bucket: Record, ctx: Context, request: Document, action: str) -> list[Check]:
+    """The permission for an object, and those for what a write says beside its bytes."""
+    keys = _object_keys(request)
+    actions = [action]
+    if action == "s3:PutObject":
+        actions += [needed for member, needed in _BESIDE.items() if request.get(member)]
+    return [object_check(each, bucket, request["Key"], ctx, keys) for each in actions]
 
 
 def _none(_: Platform, __: Context, ___: Document) -> Sequence[Check]:
