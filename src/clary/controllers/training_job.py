@@ -83,7 +83,9 @@ class TrainingJobController(JobController):
     def enter(self, record: Record, phase: str, now: datetime) -> Record:
         """Adds a secondary status, and the times once the job has ended."""
         observed = dict(record.observed)
-        if observed.get("SecondaryStatus") != phase:
+        # A job that ran too long ends with that secondary status, although its status is Stopped.
+        known = {phase, "MaxRuntimeExceeded"} if phase == "Stopped" else {phase}
+        if observed.get("SecondaryStatus") not in known:
             observed["SecondaryStatus"] = phase
             observed["SecondaryStatusTransitions"] = _next(observed["SecondaryStatusTransitions"], phase, now)
         if phase == "Training":
