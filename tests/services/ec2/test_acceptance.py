@@ -41,10 +41,16 @@ def image(client: Client) -> str:
     return str(client("ec2").describe_images()["Images"][0]["ImageId"])
 
 
-def launch(ec2: Any, image: str, **more: Any) -> str:
-    """An instance that runs."""
+def launch_any(ec2: Any, image: str, **more: Any) -> str:
+    """An instance, in whatever state it soon is."""
     asked = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1, **more}
     name: str = ec2.run_instances(**asked)["Instances"][0]["InstanceId"]
+    return name
+
+
+def launch(ec2: Any, image: str, **more: Any) -> str:
+    """An instance that runs."""
+    name = launch_any(ec2, image, **more)
     ec2.get_waiter("instance_running").wait(InstanceIds=[name], WaiterConfig={"Delay": 0.1, "MaxAttempts": 100})
     return name
 
@@ -62,6 +68,12 @@ def console(ec2: Any, name: str, word: str) -> str:
     """The console once it tells `word`."""
     ended: str = until(lambda: (said := ec2.get_console_output(InstanceId=name)["Output"]) and word in said and said)
     return ended
+
+
+def terminate(ec2: Any, name: str) -> None:
+    """Ends an instance, so that nothing of it outlives the test."""
+    ec2.terminate_instances(InstanceIds=[name])
+    until(lambda: state(ec2, name) == "terminated")
 
 
 def state(ec2: Any, name: str) -> str:
@@ -109,7 +121,25 @@ def test_an_instance_reboots_with_its_disk(client: Client, image: str) -> None:
     ec2.reboot_instances(InstanceIds=[name])
     until(lambda: ec2.get_console_output(InstanceId=name)["Output"].count("starts as") == 3)
     assert state(ec2, name) == "running"
-    ec2.terminate_instances(InstanceIds=[name])
+    terminate(ec2, name)
+
+
+def test_memory_is_limited_to_what_the_type_has(client: Client, image: str) -> None:
+    ec2 = client("ec2")
+    script = "#!/bin/sh\npython3 -c 'print(len(bytearray(700 << 20)))' || echo refused\nnproc\n"
+    name = launch(ec2, image, InstanceType="t3.nano", UserData=script)
+    said = console(ec2, name, "ended with exit code")
+    assert "refused" in said
+    assert state(ec2, name) == "running"
+    terminate(ec2, name)
+
+
+def test_cloud_config_is_done_at_the_first_start(client: Client, image: str) -> None:
+    ec2 = client("ec2")
+    config = "#cloud-config\nwrite_files: [{path: /etc/mine, content: written}]\nruncmd: [cat /etc/mine]\n"
+    name = launch(ec2, image, UserData=config)
+    assert "written" in console(ec2, name, "ended with exit code 0")
+    terminate(ec2, name)
 
 
 def test_shutdown_inside_ends_the_instance(client: Client, image: str) -> None:
@@ -119,13 +149,7 @@ def test_shutdown_inside_ends_the_instance(client: Client, image: str) -> None:
     goes = launch_any(ec2, image, UserData=script, InstanceInitiatedShutdownBehavior="terminate")
     until(lambda: state(ec2, stays) == "stopped")
     until(lambda: state(ec2, goes) == "terminated")
-    ec2.terminate_instances(InstanceIds=[stays])
-
-
-def launch_any(ec2: Any, image: str, **more: Any) -> str:
-    """An instance, in whatever state it soon is."""
-    name: str = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **more)["Instances"][0]["InstanceId"]
-    return name
+    terminate(ec2, stays)
 
 
 def test_instances_outlive_the_platform(tmp_path: Path) -> None:
@@ -141,8 +165,7 @@ def test_instances_outlive_the_platform(tmp_path: Path) -> None:
         assert state(ec2, name) == "running"
         assert "tick 9" in console(ec2, name, "tick 9")
         until(lambda: state(ec2, name) == "stopped")
-        ec2.terminate_instances(InstanceIds=[name])
-        until(lambda: state(ec2, name) == "terminated")
+        terminate(ec2, name)
         assert not (server.home / "instances" / name / "root").exists()
     finally:
         server.stop()
