@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 STARTING_LOOK_S = 0.2
 LOOK_S = 2.0
-GRACE_S = 30.0
+GRACE_S = 10.0
 STARTUP = timedelta(minutes=15)
 """Both scripts may take five minutes each; the rest is for JupyterLab."""
 
 RESTARTS = 3
-"""How often JupyterLab may end by itself before the instance is given up."""
+"""How often in a row JupyterLab may end soon after its start before the instance is given up."""
 
 _PASSING = ("Handle", "StartedAt", "Restarts", SECRET, SIGNING_SECRET, LINKS, "ServerToken", "Socket")
 """What a stopped instance has no more."""
@@ -98,7 +98,8 @@ class NotebookInstanceController:
     def _with_secrets(self, record: Record, now: datetime) -> Record:
         fresh = {
             SECRET: new_secret(),
-            SIGNING_SECRET: new_secret(),
+            # Sessions outlast a restart that nobody asked for.
+            SIGNING_SECRET: record.observed.get(SIGNING_SECRET) or new_secret(),
             "ServerToken": secrets.token_hex(32),
             "Socket": str(self._workloads.socket(record)),
             "StartedAt": now.isoformat(),
@@ -109,11 +110,11 @@ class NotebookInstanceController:
         """JupyterLab ended by itself: the start failed, or it is started once more."""
         if record.status == "Pending":
             raise NotebookGone(self._workloads.failure(record))
-        restarts = int(record.observed.get("Restarts", 0)) + 1
+        quickly = now - datetime.fromisoformat(record.observed["StartedAt"]) < STARTUP
+        restarts = int(record.observed.get("Restarts", 0)) + 1 if quickly else 1
         if restarts > RESTARTS:
             raise NotebookGone("JupyterLab ends again and again; see the log stream of the notebook instance.")
         self._clear(record)
-        # Sessions and links outlast a restart that nobody asked for.
         kept = {name: value for name, value in record.observed.items() if name not in {"Handle", SECRET}}
         return replace(record, observed={**kept, "Restarts": restarts}, due=now)
 
