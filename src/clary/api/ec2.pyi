@@ -23,6 +23,13 @@ class ApplicationStatusSummary(TypedDict, total=False):
     Status: str
     ImpairedSince: Timestamp
 
+class AssociateIamInstanceProfileRequest(TypedDict):
+    IamInstanceProfile: IamInstanceProfileSpecification
+    InstanceId: str
+
+class AssociateIamInstanceProfileResult(TypedDict, total=False):
+    IamInstanceProfileAssociation: IamInstanceProfileAssociation
+
 class AttachmentEnaSrdSpecification(TypedDict, total=False):
     EnaSrdEnabled: bool
     EnaSrdUdpSpecification: AttachmentEnaSrdUdpSpecification
@@ -218,6 +225,16 @@ class DescribeAvailabilityZonesRequest(TypedDict, total=False):
 class DescribeAvailabilityZonesResult(TypedDict, total=False):
     AvailabilityZones: list[AvailabilityZone]
 
+class DescribeIamInstanceProfileAssociationsRequest(TypedDict, total=False):
+    AssociationIds: list[str]
+    Filters: list[Filter]
+    MaxResults: int
+    NextToken: str
+
+class DescribeIamInstanceProfileAssociationsResult(TypedDict, total=False):
+    IamInstanceProfileAssociations: list[IamInstanceProfileAssociation]
+    NextToken: str
+
 class DescribeImagesRequest(TypedDict, total=False):
     ExecutableUsers: list[str]
     ImageIds: list[str]
@@ -384,6 +401,12 @@ class DescribeVpcsResult(TypedDict, total=False):
     NextToken: str
     Vpcs: list[Vpc]
 
+class DisassociateIamInstanceProfileRequest(TypedDict):
+    AssociationId: str
+
+class DisassociateIamInstanceProfileResult(TypedDict, total=False):
+    IamInstanceProfileAssociation: IamInstanceProfileAssociation
+
 class DiskInfo(TypedDict, total=False):
     SizeInGB: int
     Count: int
@@ -545,6 +568,13 @@ class HibernationOptionsRequest(TypedDict, total=False):
 class IamInstanceProfile(TypedDict, total=False):
     Arn: str
     Id: str
+
+class IamInstanceProfileAssociation(TypedDict, total=False):
+    AssociationId: str
+    InstanceId: str
+    IamInstanceProfile: IamInstanceProfile
+    State: str
+    Timestamp: Timestamp
 
 class IamInstanceProfileSpecification(TypedDict, total=False):
     Arn: str
@@ -1277,6 +1307,13 @@ class Region(TypedDict, total=False):
 
 class RegionGeography(TypedDict, total=False):
     Name: str
+
+class ReplaceIamInstanceProfileAssociationRequest(TypedDict):
+    IamInstanceProfile: IamInstanceProfileSpecification
+    AssociationId: str
+
+class ReplaceIamInstanceProfileAssociationResult(TypedDict, total=False):
+    IamInstanceProfileAssociation: IamInstanceProfileAssociation
 
 class Reservation(TypedDict, total=False):
     ReservationId: str

@@ -10,6 +10,9 @@ from .networks import default_vpc
 from .resources import Family
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clary.api import ec2 as api
     from clary.context import Context
     from clary.services.service import Document
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 class Account(Family):
     """Limits and defaults."""
 
-    def describe_account_attributes(self, ctx: Context, request: Document) -> Document:
+    def describe_account_attributes(self, ctx: Context, request: api.DescribeAccountAttributesRequest) -> Document:
         """The default VPC and how many instances may run."""
         values = {
             "supported-platforms": "VPC",
@@ -27,7 +30,7 @@ class Account(Family):
             "max-elastic-ips": "0",
             "vpc-max-elastic-ips": "0",
         }
-        wanted = request.get("AttributeNames") or list(values)
+        wanted: Sequence[str] = request.get("AttributeNames") or list(values)
         for name in wanted:
             if name not in values:
                 raise InvalidParameterValue(f"Value ({name}) for parameter attributeName is invalid.")

@@ -20,8 +20,9 @@ from .instance_types import launchable_type
 from .resources import Family
 
 if TYPE_CHECKING:
+    from clary.api import ec2 as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 _ATTRIBUTES = {
@@ -41,7 +42,7 @@ _BEHAVIOURS = {"stop", "terminate"}
 class Attributes(Family):
     """One attribute a call."""
 
-    def modify_instance_attribute(self, ctx: Context, request: Document) -> None:
+    def modify_instance_attribute(self, ctx: Context, request: api.ModifyInstanceAttributeRequest) -> None:
         """Changes an attribute; a new type counts from the next start."""
         member, value = _asked(request)
         record = self._resources.find(ctx, kinds.INSTANCE, request["InstanceId"])
@@ -61,13 +62,15 @@ class Attributes(Family):
 
         self._resources.records.edit(record, change)
 
-    def describe_instance_attribute(self, ctx: Context, request: Document) -> Document:
+    def describe_instance_attribute(self, ctx: Context, request: api.DescribeInstanceAttributeRequest) -> Document:
         """The value of one attribute."""
         record = self._resources.find(ctx, kinds.INSTANCE, request["InstanceId"])
         attribute = request["Attribute"]
         return {"InstanceId": record.name, **_told(record, attribute)}
 
-    def modify_instance_metadata_options(self, ctx: Context, request: Document) -> Document:
+    def modify_instance_metadata_options(
+        self, ctx: Context, request: api.ModifyInstanceMetadataOptionsRequest
+    ) -> Document:
         """Changes how the metadata of the instance are served, at once."""
         record = self._resources.find(ctx, kinds.INSTANCE, request["InstanceId"])
         asked = {
@@ -102,7 +105,7 @@ class Attributes(Family):
         self._resources.records.edit(interface, lambda now: replace(now, spec={**now.spec, "Groups": groups}))
 
 
-def _asked(request: Document) -> tuple[str, Any]:
+def _asked(request: Members) -> tuple[str, Any]:
     """The member to change and its new value, from either of the two forms of the request."""
     found = {member: request[member] for member in _ATTRIBUTES.values() if request.get(member) is not None}
     if request.get("Attribute"):

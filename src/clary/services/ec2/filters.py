@@ -15,7 +15,7 @@ from .errors import InvalidNextToken, InvalidParameterValue
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 Table = dict[str, str]
 """Which filter looks at which member: `instance-state-name` at `State.Name`."""
@@ -26,12 +26,12 @@ def table(members: str, others: Mapping[str, str] | None = None) -> Table:
     return {xform_name(member, "-"): member for member in members.split()} | dict(others or {})
 
 
-def describe(result: str, items: Iterable[Document], request: Document, known: Table) -> Document:
+def describe(result: str, items: Iterable[Document], request: Members, known: Table) -> Document:
     """One page of the items that pass the request's filters."""
     return page(result, select(items, request.get("Filters") or (), known), request)
 
 
-def select(items: Iterable[Document], filters: Iterable[Document], known: Table) -> list[Document]:
+def select(items: Iterable[Document], filters: Iterable[Members], known: Table) -> list[Document]:
     """The items that pass every filter; one passes a filter when any of its values fits.
 
     Raises:
@@ -50,7 +50,7 @@ def select(items: Iterable[Document], filters: Iterable[Document], known: Table)
     return kept
 
 
-def page(result: str, items: list[Document], request: Document) -> Document:
+def page(result: str, items: list[Document], request: Members) -> Document:
     """The part of the items that the request's token and limit choose.
 
     Raises:

@@ -9,6 +9,7 @@ from . import errors, filters
 from .resources import Family
 
 if TYPE_CHECKING:
+    from clary.api import ec2 as api
     from clary.context import Context
     from clary.services.service import Document
 
@@ -25,7 +26,7 @@ DESCRIPTION = (
 class Images(Family):
     """What may be launched."""
 
-    def describe_images(self, ctx: Context, request: Document) -> Document:
+    def describe_images(self, ctx: Context, request: api.DescribeImagesRequest) -> Document:
         """The image, when the ids, owners and filters fit it."""
         check_images(request.get("ImageIds") or ())
         owners = request.get("Owners") or ["self"]

@@ -15,6 +15,7 @@ from .resources import Family
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from clary.api import ec2 as api
     from clary.context import Context
     from clary.services.service import Document
 
@@ -24,13 +25,15 @@ MIB = 1 << 20
 class InstanceTypes(Family):
     """Types and where they are offered."""
 
-    def describe_instance_types(self, ctx: Context, request: Document) -> Document:  # noqa: ARG002  # the shape of a handler
+    def describe_instance_types(self, ctx: Context, request: api.DescribeInstanceTypesRequest) -> Document:  # noqa: ARG002  # the shape of a handler
         """vCPUs and memory of the types, in pages of 100."""
         names = request.get("InstanceTypes")
         types = [known_type(name) for name in names] if names else offered()
         return filters.describe("InstanceTypes", map(_info, types), {"MaxResults": 100, **request}, _FILTERS)
 
-    def describe_instance_type_offerings(self, ctx: Context, request: Document) -> Document:
+    def describe_instance_type_offerings(
+        self, ctx: Context, request: api.DescribeInstanceTypeOfferingsRequest
+    ) -> Document:
         """Every type, in the region or in each zone as `LocationType` asks."""
         offerings = list(_offerings(ctx, request.get("LocationType") or "region"))
         return filters.describe("InstanceTypeOfferings", offerings, {"MaxResults": 1000, **request}, _OFFERING_FILTERS)

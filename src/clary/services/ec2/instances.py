@@ -18,8 +18,9 @@ from .instance_shape import instance, state
 from .resources import Family, tags_for
 
 if TYPE_CHECKING:
+    from clary.api import ec2 as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 CONSOLE_BYTES = 65536
@@ -29,7 +30,7 @@ CONSOLE_BYTES = 65536
 class Instances(Family):
     """What runs, and what ran a short while ago."""
 
-    def run_instances(self, ctx: Context, request: Document) -> Document:
+    def run_instances(self, ctx: Context, request: api.RunInstancesRequest) -> Document:
         """Starts instances; a repeated client token gives those of the first call."""
         digest = _digest(request)
         earlier = self._earlier(ctx, request.get("ClientToken"), digest)
@@ -45,7 +46,7 @@ class Instances(Family):
         return _reservation(ctx, records)
 
     @in_thread
-    def describe_instances(self, ctx: Context, request: Document) -> Document:
+    def describe_instances(self, ctx: Context, request: api.DescribeInstancesRequest) -> Document:
         """Instances by reservation, terminated ones of the last hour included."""
         if request.get("InstanceIds") and request.get("MaxResults"):
             raise InvalidParameterCombination("The parameter instancesSet cannot be used with the parameter maxResults")
@@ -56,7 +57,7 @@ class Instances(Family):
         return answer
 
     @in_thread
-    def describe_instance_status(self, ctx: Context, request: Document) -> Document:
+    def describe_instance_status(self, ctx: Context, request: api.DescribeInstanceStatusRequest) -> Document:
         """Whether instances are well; only running ones unless all are asked for."""
         records = self._resources.select(ctx, kinds.INSTANCE, request.get("InstanceIds"))
         if not request.get("IncludeAllInstances"):
@@ -64,7 +65,7 @@ class Instances(Family):
         return filters.describe("InstanceStatuses", map(_status, records), request, _STATUS_FILTERS)
 
     @in_thread
-    def get_console_output(self, ctx: Context, request: Document) -> Document:
+    def get_console_output(self, ctx: Context, request: api.GetConsoleOutputRequest) -> api.GetConsoleOutputResult:
         """The end of what the instance printed, of all its starts."""
         record = self._resources.find(ctx, kinds.INSTANCE, request["InstanceId"])
         said = instance_folder.of(self._platform.settings.home, record.name).console_end(CONSOLE_BYTES)
@@ -84,7 +85,12 @@ class Instances(Family):
         return found
 
     def _create(
-        self, ctx: Context, planned: launch.Launch, index: int, observed: Document, asked: tuple[Document, Document]
+        self,
+        ctx: Context,
+        planned: launch.Launch,
+        index: int,
+        observed: Document,
+        asked: tuple[api.RunInstancesRequest, Document],
     ) -> Record:
         request, tags = asked
         name, volume, interface = (kind.new_id() for kind in (kinds.INSTANCE, kinds.VOLUME, kinds.NETWORK_INTERFACE))
@@ -121,7 +127,7 @@ class Instances(Family):
         )
 
 
-def _digest(request: Document) -> str:
+def _digest(request: Members) -> str:
     content = {member: value for member, value in request.items() if member != "DryRun"}
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -24,8 +24,9 @@ from .errors import InvalidKeyFormat, InvalidKeyPairDuplicate, InvalidParameterV
 from .resources import Family, tag_list, tags_for
 
 if TYPE_CHECKING:
+    from clary.api import ec2 as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -39,7 +40,7 @@ class KeyPairs(Family):
     """Keys that instances are given by name."""
 
     @in_thread
-    def create_key_pair(self, ctx: Context, request: Document) -> Document:
+    def create_key_pair(self, ctx: Context, request: api.CreateKeyPairRequest) -> Document:
         """Makes a key pair; the private half is told this once and not kept."""
         if request.get("KeyFormat", "pem") != "pem":
             raise Unsupported("Clary does not support private keys in the format ppk; ask for pem.")
@@ -54,7 +55,7 @@ class KeyPairs(Family):
         return {**_summary(record), "KeyMaterial": secret.decode()}
 
     @in_thread
-    def import_key_pair(self, ctx: Context, request: Document) -> Document:
+    def import_key_pair(self, ctx: Context, request: api.ImportKeyPairRequest) -> Document:
         """Keeps a public key of the user's own."""
         try:
             key = load_ssh_public_key(request.get("PublicKeyMaterial") or b"")
@@ -64,7 +65,7 @@ class KeyPairs(Family):
             raise InvalidKeyFormat("Key is not in valid OpenSSH public key format")
         return _summary(self._store(ctx, request, key, _imported_fingerprint(key)))
 
-    def describe_key_pairs(self, ctx: Context, request: Document) -> Document:
+    def describe_key_pairs(self, ctx: Context, request: api.DescribeKeyPairsRequest) -> Document:
         """Key pairs by name, id or filter; their public keys when asked."""
         records = self._resources.all(ctx, kinds.KEY_PAIR)
         for member, wanted in (("name", request.get("KeyNames")), ("id", request.get("KeyPairIds"))):
@@ -84,7 +85,7 @@ class KeyPairs(Family):
             pairs.append(pair)
         return {"KeyPairs": filters.select(pairs, request.get("Filters") or (), _FILTERS)}
 
-    def delete_key_pair(self, ctx: Context, request: Document) -> Document:
+    def delete_key_pair(self, ctx: Context, request: api.DeleteKeyPairRequest) -> api.DeleteKeyPairResult:
         """Forgets a key pair; one that is not there is no error, as on AWS."""
         if not request.get("KeyName") and not request.get("KeyPairId"):
             raise MissingParameter("The request must contain the parameter keyName or keyPairId")
@@ -94,7 +95,7 @@ class KeyPairs(Family):
                 return {"Return": True, "KeyPairId": record.observed["KeyPairId"]}
         return {"Return": True}
 
-    def _store(self, ctx: Context, request: Document, key: PublicKey, fingerprint: str) -> Record:
+    def _store(self, ctx: Context, request: Members, key: PublicKey, fingerprint: str) -> Record:
         name = request["KeyName"]
         if not name or len(name) > _LONGEST_NAME:
             raise InvalidParameterValue(f"Value ({name}) for parameter KeyName is invalid.")

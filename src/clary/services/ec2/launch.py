@@ -25,7 +25,7 @@ from .instance_types import launchable_type
 
 if TYPE_CHECKING:
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
     from .resources import Resources
@@ -62,7 +62,7 @@ class Launch:
     addresses: list[str] = field(default_factory=list)
 
 
-def plan(resources: Resources, ctx: Context, request: Document) -> Launch:
+def plan(resources: Resources, ctx: Context, request: Members) -> Launch:
     """Checks a request and fills in its defaults.
 
     Raises:
@@ -153,7 +153,7 @@ def find_profile(resources: Resources, ctx: Context, wanted: Document) -> Record
     return resources.records.get(entities.INSTANCE_PROFILE, ctx.account, "", wanted.get("Name") or "")
 
 
-def _count(resources: Resources, ctx: Context, request: Document) -> int:
+def _count(resources: Resources, ctx: Context, request: Members) -> int:
     least, most = _number(request, "MinCount"), _number(request, "MaxCount")
     if least > most:
         raise InvalidParameterCombination(
@@ -169,7 +169,7 @@ def _count(resources: Resources, ctx: Context, request: Document) -> int:
     return min(most, room)
 
 
-def _number(request: Document, member: str) -> int:
+def _number(request: Members, member: str) -> int:
     value = request.get(member)
     if value is None:
         raise MissingParameter(f"The request must contain the parameter {member}")
@@ -186,7 +186,7 @@ def _check_key(resources: Resources, ctx: Context, name: str | None) -> None:
         raise InvalidKeyPairNotFound(f"The key pair '{name}' does not exist")
 
 
-def _interface(request: Document) -> Document:
+def _interface(request: Members) -> Document:
     """The primary network interface, when the request describes it."""
     interfaces = request.get("NetworkInterfaces") or []
     if not interfaces:
@@ -207,7 +207,7 @@ def _interface(request: Document) -> Document:
     return dict(interfaces[0])
 
 
-def _subnet(resources: Resources, ctx: Context, request: Document, interface: Document) -> Record:
+def _subnet(resources: Resources, ctx: Context, request: Members, interface: Document) -> Record:
     wanted = request.get("SubnetId") or interface.get("SubnetId")
     zone = (request.get("Placement") or {}).get("AvailabilityZone")
     if not wanted:
@@ -218,7 +218,7 @@ def _subnet(resources: Resources, ctx: Context, request: Document, interface: Do
     return resources.find(ctx, kinds.SUBNET, wanted)
 
 
-def _groups(resources: Resources, ctx: Context, request: Document, interface: Document) -> list[Document]:
+def _groups(resources: Resources, ctx: Context, request: Members, interface: Document) -> list[Document]:
     wanted = list(request.get("SecurityGroupIds") or interface.get("Groups") or ())
     names = request.get("SecurityGroups") or ()
     if wanted and names:
@@ -236,7 +236,7 @@ def _group(record: Record) -> Document:
     return {"GroupId": record.name, "GroupName": record.spec["GroupName"]}
 
 
-def _disk_gib(request: Document) -> int:
+def _disk_gib(request: Members) -> int:
     size = DISK_GIB
     for mapping in request.get("BlockDeviceMappings") or ():
         if "NoDevice" in mapping:
@@ -251,7 +251,7 @@ def _disk_gib(request: Document) -> int:
     return int(size)
 
 
-def _addresses(resources: Resources, ctx: Context, request: Document, subnet: Record, count: int) -> list[str]:
+def _addresses(resources: Resources, ctx: Context, request: Members, subnet: Record, count: int) -> list[str]:
     taken = networks.taken_addresses(resources, ctx)
     wanted = request.get("PrivateIpAddress")
     if wanted:

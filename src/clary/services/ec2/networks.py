@@ -15,6 +15,7 @@ from .errors import InvalidParameterValue
 from .resources import Family, Resources, tag_list
 
 if TYPE_CHECKING:
+    from clary.api import ec2 as api
     from clary.context import Context
     from clary.services.service import Document
     from clary.store.records import Record
@@ -30,7 +31,7 @@ _RESERVED = 5
 class Networks(Family):
     """Regions, zones, VPCs and subnets."""
 
-    def describe_regions(self, ctx: Context, request: Document) -> Document:
+    def describe_regions(self, ctx: Context, request: api.DescribeRegionsRequest) -> Document:
         """The region of the platform, and the one that the caller signed for."""
         known = dict.fromkeys((self._platform.settings.region, ctx.region))
         for name in request.get("RegionNames") or ():
@@ -43,11 +44,10 @@ class Networks(Family):
         ]
         return {"Regions": filters.select(regions, request.get("Filters") or (), _REGION_FILTERS)}
 
-    def describe_availability_zones(self, ctx: Context, request: Document) -> Document:
+    def describe_availability_zones(self, ctx: Context, request: api.DescribeAvailabilityZonesRequest) -> Document:
         """Three zones, all of them on this machine."""
         zones = [zone(ctx, letter) for letter in ZONES]
-        for member, key in (("ZoneNames", "ZoneName"), ("ZoneIds", "ZoneId")):
-            wanted = request.get(member)
+        for wanted, key in ((request.get("ZoneNames"), "ZoneName"), (request.get("ZoneIds"), "ZoneId")):
             if wanted:
                 zones = [each for each in zones if each[key] in wanted]
                 if len(zones) < len(set(wanted)):
@@ -55,14 +55,14 @@ class Networks(Family):
         return {"AvailabilityZones": filters.select(zones, request.get("Filters") or (), _ZONE_FILTERS)}
 
     @recorded
-    def describe_vpcs(self, ctx: Context, request: Document) -> Document:
+    def describe_vpcs(self, ctx: Context, request: api.DescribeVpcsRequest) -> Document:
         """The default VPC."""
         prepare(self._resources, ctx)
         vpcs = [_vpc(record) for record in self._resources.select(ctx, kinds.VPC, request.get("VpcIds"))]
         return filters.describe("Vpcs", vpcs, request, _VPC_FILTERS)
 
     @recorded
-    def describe_subnets(self, ctx: Context, request: Document) -> Document:
+    def describe_subnets(self, ctx: Context, request: api.DescribeSubnetsRequest) -> Document:
         """The default subnets, one a zone."""
         prepare(self._resources, ctx)
         used = taken_addresses(self._resources, ctx)

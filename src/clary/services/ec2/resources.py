@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
     from .kinds import Kind
 
@@ -81,7 +81,7 @@ def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def tags_for(request: Document, kind: Kind) -> dict[str, str]:
+def tags_for(request: Members, kind: Kind) -> dict[str, str]:
     """The tags that a create request gives to the resources of a kind.
 
     Raises:

@@ -27,8 +27,9 @@ from .resources import Family, tag_list, tags_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from clary.api import ec2 as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 Rule = dict[str, object]
@@ -46,7 +47,7 @@ class SecurityGroups(Family):
     """Groups and their rules."""
 
     @recorded
-    def create_security_group(self, ctx: Context, request: Document) -> Document:
+    def create_security_group(self, ctx: Context, request: api.CreateSecurityGroupRequest) -> Document:
         """A group that lets everything out and nothing in."""
         networks.prepare(self._resources, ctx)
         name = request["GroupName"]
@@ -69,7 +70,7 @@ class SecurityGroups(Family):
         return {"GroupId": identifier, "SecurityGroupArn": record.arn, "Tags": tag_list(record.tags)}
 
     @recorded
-    def describe_security_groups(self, ctx: Context, request: Document) -> Document:
+    def describe_security_groups(self, ctx: Context, request: api.DescribeSecurityGroupsRequest) -> Document:
         """Groups with their rules, gathered by protocol and ports."""
         networks.prepare(self._resources, ctx)
         records = self._resources.select(ctx, kinds.SECURITY_GROUP, request.get("GroupIds"))
@@ -81,7 +82,7 @@ class SecurityGroups(Family):
         return filters.describe("SecurityGroups", chosen, request, _FILTERS)
 
     @recorded
-    def describe_security_group_rules(self, ctx: Context, request: Document) -> Document:
+    def describe_security_group_rules(self, ctx: Context, request: api.DescribeSecurityGroupRulesRequest) -> Document:
         """Rules one by one."""
         networks.prepare(self._resources, ctx)
         rules = [
@@ -95,7 +96,9 @@ class SecurityGroups(Family):
         return filters.describe("SecurityGroupRules", chosen, request, _RULE_FILTERS)
 
     @recorded
-    def delete_security_group(self, ctx: Context, request: Document) -> Document:
+    def delete_security_group(
+        self, ctx: Context, request: api.DeleteSecurityGroupRequest
+    ) -> api.DeleteSecurityGroupResult:
         """Removes a group that nothing uses."""
         record = self._group(ctx, request)
         if record.spec["GroupName"] == "default":
@@ -106,26 +109,30 @@ class SecurityGroups(Family):
         return {"Return": True, "GroupId": record.name}
 
     @recorded
-    def authorize_security_group_ingress(self, ctx: Context, request: Document) -> Document:
+    def authorize_security_group_ingress(
+        self, ctx: Context, request: api.AuthorizeSecurityGroupIngressRequest
+    ) -> Document:
         """Lets something in."""
         return self._authorize(ctx, request, egress=False)
 
     @recorded
-    def authorize_security_group_egress(self, ctx: Context, request: Document) -> Document:
+    def authorize_security_group_egress(
+        self, ctx: Context, request: api.AuthorizeSecurityGroupEgressRequest
+    ) -> Document:
         """Lets something out."""
         return self._authorize(ctx, request, egress=True)
 
     @recorded
-    def revoke_security_group_ingress(self, ctx: Context, request: Document) -> Document:
+    def revoke_security_group_ingress(self, ctx: Context, request: api.RevokeSecurityGroupIngressRequest) -> Document:
         """Lets something in no more."""
         return self._revoke(ctx, request, egress=False)
 
     @recorded
-    def revoke_security_group_egress(self, ctx: Context, request: Document) -> Document:
+    def revoke_security_group_egress(self, ctx: Context, request: api.RevokeSecurityGroupEgressRequest) -> Document:
         """Lets something out no more."""
         return self._revoke(ctx, request, egress=True)
 
-    def _authorize(self, ctx: Context, request: Document, *, egress: bool) -> Document:
+    def _authorize(self, ctx: Context, request: Members, *, egress: bool) -> Document:
         record = self._group(ctx, request)
         new = [{"SecurityGroupRuleId": _rule_id(), **rule} for rule in self._asked(ctx, record, request, egress=egress)]
 
@@ -139,7 +146,7 @@ class SecurityGroups(Family):
         after = self._resources.records.edit(record, change)
         return {"Return": True, "SecurityGroupRules": list(_told(after, new))}
 
-    def _revoke(self, ctx: Context, request: Document, *, egress: bool) -> Document:
+    def _revoke(self, ctx: Context, request: Members, *, egress: bool) -> Document:
         record = self._group(ctx, request)
         identifiers = set(request.get("SecurityGroupRuleIds") or ())
         asked = [] if identifiers else self._asked(ctx, record, request, egress=egress)
@@ -159,7 +166,7 @@ class SecurityGroups(Family):
         self._resources.records.edit(record, change)
         return {"Return": True}
 
-    def _group(self, ctx: Context, request: Document) -> Record:
+    def _group(self, ctx: Context, request: Members) -> Record:
         networks.prepare(self._resources, ctx)
         if request.get("GroupId"):
             return self._resources.find(ctx, kinds.SECURITY_GROUP, request["GroupId"])
@@ -182,7 +189,7 @@ class SecurityGroups(Family):
             if rule.get("ReferencedGroupInfo")
         }
 
-    def _asked(self, ctx: Context, record: Record, request: Document, *, egress: bool) -> list[Rule]:
+    def _asked(self, ctx: Context, record: Record, request: Members, *, egress: bool) -> list[Rule]:
         permissions = list(request.get("IpPermissions") or ())
         if request.get("IpProtocol"):
             flat = {member: request.get(member) for member in ("IpProtocol", "FromPort", "ToPort")}

@@ -13,15 +13,16 @@ from .resources import Family, check_tags
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from clary.api import ec2 as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 
 class Tags(Family):
     """Words that users put on resources."""
 
-    def create_tags(self, ctx: Context, request: Document) -> None:
+    def create_tags(self, ctx: Context, request: api.CreateTagsRequest) -> None:
         """Adds tags to resources or writes them over."""
         new = {tag.get("Key", ""): tag.get("Value", "") for tag in request["Tags"]}
         check_tags(new)
@@ -31,7 +32,7 @@ class Tags(Family):
         for record in records:
             self._resources.records.edit(record, lambda now: replace(now, tags={**now.tags, **new}))
 
-    def delete_tags(self, ctx: Context, request: Document) -> None:
+    def delete_tags(self, ctx: Context, request: api.DeleteTagsRequest) -> None:
         """Takes tags away: all of them, those of a key, or those of a key with a given value."""
         wanted = request.get("Tags") or []
 
@@ -43,11 +44,11 @@ class Tags(Family):
             self._resources.records.edit(record, lambda now: replace(now, tags=kept(now.tags)))
 
     @in_thread
-    def describe_tags(self, ctx: Context, request: Document) -> Document:
+    def describe_tags(self, ctx: Context, request: api.DescribeTagsRequest) -> Document:
         """The tags of all resources."""
         return filters.describe("Tags", self._every_tag(ctx), request, _FILTERS)
 
-    def _tagged(self, ctx: Context, request: Document) -> list[Record]:
+    def _tagged(self, ctx: Context, request: Members) -> list[Record]:
         return [self._one(ctx, identifier) for identifier in request["Resources"]]
 
     def _one(self, ctx: Context, identifier: str) -> Record:

@@ -11,6 +11,7 @@ from .images import ROOT_DEVICE
 from .resources import Family, tag_list
 
 if TYPE_CHECKING:
+    from clary.api import ec2 as api
     from clary.context import Context
     from clary.services.service import Document
     from clary.store.records import Record
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 class Volumes(Family):
     """What instances are made of."""
 
-    def describe_volumes(self, ctx: Context, request: Document) -> Document:
+    def describe_volumes(self, ctx: Context, request: api.DescribeVolumesRequest) -> Document:
         """One volume an instance: the folder that is its disk."""
         records = self._resources.select(ctx, kinds.VOLUME, request.get("VolumeIds"))
         return filters.describe("Volumes", map(_volume, records), request, _VOLUME_FILTERS)
 
     @recorded
-    def describe_network_interfaces(self, ctx: Context, request: Document) -> Document:
+    def describe_network_interfaces(self, ctx: Context, request: api.DescribeNetworkInterfacesRequest) -> Document:
         """One interface an instance: its private address, which is a record."""
         records = self._resources.select(ctx, kinds.NETWORK_INTERFACE, request.get("NetworkInterfaceIds"))
         interfaces = [_interface(ctx, record) for record in records]

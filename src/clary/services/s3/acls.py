@@ -15,9 +15,10 @@ from clary.services.s3.reading import readable
 from clary.services.service import recorded
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 _EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
@@ -38,27 +39,27 @@ class AccessControlLists:
         self._platform = platform
 
     @recorded
-    def get_bucket_acl(self, _: Context, request: Document) -> Document:
+    def get_bucket_acl(self, _: Context, request: api.GetBucketAclRequest) -> Document:
         """The list of a bucket."""
         bucket = bucket_of(self._platform, request)
         return _told(bucket, bucket.spec.get("ACL", ""))
 
     @recorded
-    def put_bucket_acl(self, ctx: Context, request: Document) -> None:
+    def put_bucket_acl(self, ctx: Context, request: api.PutBucketAclRequest) -> None:
         """Replaces the list of a bucket by a canned one."""
         bucket = bucket_of(self._platform, request)
         acl = _canned(request, bucket)
         edit(self._platform, bucket, ctx, lambda spec: spec.update(ACL=acl))
 
     @recorded
-    def get_object_acl(self, ctx: Context, request: Document) -> Document:
+    def get_object_acl(self, ctx: Context, request: api.GetObjectAclRequest) -> Document:
         """The list of an object."""
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
         return _told(bucket, version.meta.acl)
 
     @recorded
-    def put_object_acl(self, ctx: Context, request: Document) -> None:
+    def put_object_acl(self, ctx: Context, request: api.PutObjectAclRequest) -> None:
         """Replaces the list of an object by a canned one."""
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
@@ -67,7 +68,7 @@ class AccessControlLists:
         self._platform.objects.index.describe(version, meta)
 
 
-def _canned(request: Document, bucket: Record) -> str:
+def _canned(request: Members, bucket: Record) -> str:
     acl = acl_of(request, bucket)
     if acl:
         return acl

@@ -12,9 +12,10 @@ from clary.services.s3.objects import version_member
 from clary.services.s3.reading import readable
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.objects import Version
 
 ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
@@ -27,7 +28,7 @@ class Attributes:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def get_object_attributes(self, ctx: Context, request: Document) -> Document:
+    def get_object_attributes(self, ctx: Context, request: api.GetObjectAttributesRequest) -> Document:
         """Answers the attributes that were asked for."""
         wanted = set(request.get("ObjectAttributes") or ())
         if not wanted or not wanted <= ATTRIBUTES:
@@ -41,10 +42,10 @@ class Attributes:
             "StorageClass": version.meta.headers.get("StorageClass", "STANDARD"),
             "ObjectSize": version.size,
         }
-        chosen = {name: value for name, value in told.items() if name in wanted}
+        chosen: Document = {name: value for name, value in told.items() if name in wanted}
         return {"LastModified": version.modified, **version_member(bucket, version), **chosen}
 
-    def _parts(self, version: Version, request: Document) -> Document | None:
+    def _parts(self, version: Version, request: Members) -> Document | None:
         if version.upload_id is None:
             return None
         after, limit = request.get("PartNumberMarker") or 0, min(request.get("MaxParts") or MAX_PARTS, MAX_PARTS)

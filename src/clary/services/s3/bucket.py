@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.objects import Versioning
     from clary.store.records import Record
 
@@ -52,7 +52,7 @@ def find(platform: Platform, name: str) -> Record | None:
     return platform.records.by_arn(f"arn:aws:s3:::{name}")
 
 
-def bucket_of(platform: Platform, request: Document, owner_member: str = "ExpectedBucketOwner") -> Record:
+def bucket_of(platform: Platform, request: Members, owner_member: str = "ExpectedBucketOwner") -> Record:
     """The bucket that a request names.
 
     Raises:

@@ -27,6 +27,7 @@ from clary.services.s3.meta import MAX_BUCKET_TAGS, acls_are_off, checked_tags
 from clary.store.records import Query, Record
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
@@ -43,7 +44,7 @@ class Buckets:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def create_bucket(self, ctx: Context, request: Document) -> Document:
+    def create_bucket(self, ctx: Context, request: api.CreateBucketRequest) -> Document:
         """Makes a bucket, closed to the public and without access control lists, as S3 does since April 2023."""
         name = request["Bucket"]
         refuse_name(name)
@@ -77,7 +78,7 @@ class Buckets:
         self._platform.records.create(record)
         return {"Location": f"/{name}", "BucketArn": record.arn}
 
-    def delete_bucket(self, _: Context, request: Document) -> Reply:
+    def delete_bucket(self, _: Context, request: api.DeleteBucketRequest) -> Reply:
         """Removes an empty bucket, and the uploads that never came to an end."""
         record = bucket_of(self._platform, request)
         objects = self._platform.objects
@@ -89,17 +90,17 @@ class Buckets:
             self._platform.records.delete(record)
         return Reply({}, 204)
 
-    def head_bucket(self, _: Context, request: Document) -> Document:
+    def head_bucket(self, _: Context, request: api.HeadBucketRequest) -> api.HeadBucketOutput:
         """Tells that a bucket is there."""
         record = bucket_of(self._platform, request)
         return {"BucketRegion": record.spec["Region"], "AccessPointAlias": False, "BucketArn": record.arn}
 
-    def get_bucket_location(self, _: Context, request: Document) -> Document:
+    def get_bucket_location(self, _: Context, request: api.GetBucketLocationRequest) -> Document:
         """The region of a bucket; us-east-1 has no name here."""
         region = bucket_of(self._platform, request).spec["Region"]
         return {"LocationConstraint": None if region == US_EAST_1 else region}
 
-    def list_buckets(self, ctx: Context, request: Document) -> Document:
+    def list_buckets(self, ctx: Context, request: api.ListBucketsRequest) -> Document:
         """The buckets of the account, by name."""
         limit = request.get("MaxBuckets") or MAX_BUCKETS
         prefix, region = request.get("Prefix") or "", request.get("BucketRegion")
@@ -133,7 +134,7 @@ class Buckets:
         return {"Location": f"/{existing.name}", "BucketArn": existing.arn}
 
 
-def _region(ctx: Context, configuration: Document) -> str:
+def _region(ctx: Context, configuration: api.CreateBucketConfiguration) -> str:
     """The region of a new bucket: the one that was asked, which a request outside of us-east-1 must say."""
     wanted = configuration.get("LocationConstraint")
     wanted = "eu-west-1" if wanted == "EU" else wanted

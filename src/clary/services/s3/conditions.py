@@ -12,11 +12,11 @@ from clary.services.s3.errors import InvalidRequest, NoSuchKey, PreconditionFail
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clary.services.service import Document
+    from clary.services.service import Members
     from clary.store.objects import Version
 
 
-def refuse_unmet(request: Document, version: Version, prefix: str = "") -> bool:
+def refuse_unmet(request: Members, version: Version, prefix: str = "") -> bool:
     """Checks the conditions of a read; True: the caller's copy is still good (304).
 
     Args:
@@ -40,7 +40,7 @@ def refuse_unmet(request: Document, version: Version, prefix: str = "") -> bool:
     return since is not None and seconds <= since.timestamp()
 
 
-def write_condition(request: Document) -> Callable[[Version | None], None] | None:
+def write_condition(request: Members) -> Callable[[Version | None], None] | None:
     """What must hold inside of the transaction of a write, None when the request does not say.
 
     Raises:
@@ -66,7 +66,7 @@ def write_condition(request: Document) -> Callable[[Version | None], None] | Non
     return refuse
 
 
-def delete_condition(request: Document) -> Callable[[Version | None], None] | None:
+def delete_condition(request: Members) -> Callable[[Version | None], None] | None:
     """What must hold for an object that is to be deleted, None when the request does not say."""
     wanted = request.get("IfMatch") or request.get("ETag")
     if wanted is None:

@@ -18,9 +18,10 @@ from clary.store.objects import Meta, NewObject, Version, chunks
 from clary.store.objects.checksums import DEFAULT
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 MAX_COPY_BYTES = 5 << 30
@@ -36,7 +37,7 @@ class Copying:
         self._platform = platform
         self._objects = platform.objects
 
-    async def copy_object(self, ctx: Context, request: Document) -> Document:
+    async def copy_object(self, ctx: Context, request: api.CopyObjectRequest) -> Document:
         """Copies an object, with what is said about it or with something new."""
         target = bucket_of(self._platform, request)
         source = CopySource.parse(request["CopySource"])
@@ -67,7 +68,7 @@ class Copying:
         members = {"CopyObjectResult": result, **encryption(meta.headers), **version_member(target, copy)}
         return {**members, **_source_version(origin, version)}
 
-    async def upload_part_copy(self, ctx: Context, request: Document) -> Document:
+    async def upload_part_copy(self, ctx: Context, request: api.UploadPartCopyRequest) -> Document:
         """Takes a part from an object that is there already."""
         bucket = bucket_of(self._platform, request)
         upload = self._objects.uploads.get(bucket.name, request["Key"], request["UploadId"])
@@ -85,7 +86,7 @@ class Copying:
         result = {"ETag": f'"{content.md5}"', "LastModified": ctx.now, **told}
         return {"CopyPartResult": result, **encryption(upload.meta.headers), **_source_version(origin, version)}
 
-    def _source(self, ctx: Context, request: Document, source: CopySource) -> tuple[Record, Version]:
+    def _source(self, ctx: Context, request: Members, source: CopySource) -> tuple[Record, Version]:
         origin = bucket_of(
             self._platform, {**request, "Bucket": source.bucket}, owner_member="ExpectedSourceBucketOwner"
         )
@@ -95,7 +96,7 @@ class Copying:
         return origin, version
 
 
-def _meta(request: Document, target: Record, version: Version) -> Meta:
+def _meta(request: Members, target: Record, version: Version) -> Meta:
     """What the copy bears: the source's headers, metadata and tags unless the request replaces them."""
     asked = meta_of(request, target)
     source = version.meta
@@ -106,7 +107,7 @@ def _meta(request: Document, target: Record, version: Version) -> Meta:
     return Meta(headers, metadata, tags, asked.acl)
 
 
-def _directive(request: Document, name: str) -> str:
+def _directive(request: Members, name: str) -> str:
     value = str(request.get(name) or "COPY")
     if value not in ("COPY", "REPLACE"):
         header = "x-amz-metadata-directive" if name == "MetadataDirective" else "x-amz-tagging-directive"
@@ -114,11 +115,11 @@ def _directive(request: Document, name: str) -> str:
     return value
 
 
-def _changed(headers: Document) -> Document:
+def _changed(headers: Members) -> Document:
     return {name: headers[name] for name in _CHANGES if name in headers}
 
 
-def _refuse_idle(request: Document, source: CopySource) -> None:
+def _refuse_idle(request: Members, source: CopySource) -> None:
     """A copy of an object onto itself must change something."""
     onto_itself = (source.bucket, source.key) == (request["Bucket"], request["Key"]) and source.version_id is None
     if onto_itself and _directive(request, "MetadataDirective") == "COPY" and not _changed(request):

@@ -9,6 +9,7 @@ from clary.services.s3.bucket import bucket_of
 from clary.services.s3.errors import AccessForbidden, BadRequest
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
@@ -20,7 +21,7 @@ class Cors:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def options_object(self, _: Context, request: Document) -> Document:
+    def options_object(self, _: Context, request: api.OptionsObjectRequest) -> Document:
         """What the first rule that fits allows."""
         origin, method = request.get("Origin"), request.get("AccessControlRequestMethod")
         if not origin or not method:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clary.http import Body
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.objects import Content, Objects
 
 MEMBERS = {f"Checksum{name}": name for name in ALGORITHMS}
@@ -56,7 +56,7 @@ def _trailing(body: Body) -> tuple[str, str] | None:
     return None
 
 
-def claims(request: Document, default: str = DEFAULT) -> Claims:
+def claims(request: Members, default: str = DEFAULT) -> Claims:
     """What a request says about its body; `default` is the algorithm when it names none.
 
     Raises:
@@ -72,7 +72,7 @@ def claims(request: Document, default: str = DEFAULT) -> Claims:
     return Claims(algorithm, value, _md5(request.get("ContentMD5")))
 
 
-def algorithm_of(request: Document, default: str = DEFAULT) -> str:
+def algorithm_of(request: Members, default: str = DEFAULT) -> str:
     """The checksum algorithm that a request names.
 
     Raises:

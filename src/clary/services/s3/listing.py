@@ -13,9 +13,10 @@ from clary.services.s3.errors import InvalidArgument
 from clary.store.objects import Page, PageQuery
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 MAX_KEYS = 1000
 
@@ -30,7 +31,7 @@ class Listing:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def list_objects_v2(self, _: Context, request: Document) -> Document:
+    def list_objects_v2(self, _: Context, request: api.ListObjectsV2Request) -> Document:
         """A page of keys; goes on from a token."""
         bucket = bucket_of(self._platform, request)
         limit, encode = _limit(request), encoder(request)
@@ -47,7 +48,7 @@ class Listing:
             members["NextContinuationToken"] = _token(page.last)
         return members
 
-    def list_objects(self, _: Context, request: Document) -> Document:
+    def list_objects(self, _: Context, request: api.ListObjectsRequest) -> Document:
         """A page of keys; goes on from a key."""
         bucket = bucket_of(self._platform, request)
         limit, encode = _limit(request), encoder(request)
@@ -60,7 +61,7 @@ class Listing:
             members["NextMarker"] = encode(page.last)
         return members
 
-    def list_object_versions(self, _: Context, request: Document) -> Document:
+    def list_object_versions(self, _: Context, request: api.ListObjectVersionsRequest) -> Document:
         """A page of versions and delete markers."""
         bucket = bucket_of(self._platform, request)
         limit, encode = _limit(request), encoder(request)
@@ -81,17 +82,17 @@ class Listing:
                 members["NextVersionIdMarker"] = page.last_version
         return members
 
-    def _keys(self, request: Document, after: str, limit: int) -> Page:
+    def _keys(self, request: Members, after: str, limit: int) -> Page:
         return self._platform.objects.list_keys(_query(request, after, limit)) if limit else _NOTHING
 
 
-def _query(request: Document, after: str, limit: int, after_version: str = "") -> PageQuery:
+def _query(request: Members, after: str, limit: int, after_version: str = "") -> PageQuery:
     return PageQuery(
         request["Bucket"], request.get("Prefix") or "", request.get("Delimiter") or "", after, after_version, limit
     )
 
 
-def _limit(request: Document) -> int:
+def _limit(request: Members) -> int:
     limit = request.get("MaxKeys")
     if limit is None:
         return MAX_KEYS
@@ -100,7 +101,7 @@ def _limit(request: Document) -> int:
     return min(int(limit), MAX_KEYS)
 
 
-def encoder(request: Document) -> Encode:
+def encoder(request: Members) -> Encode:
     """How keys are written: as they are, or so that XML can carry whatever they hold."""
     encoding = request.get("EncodingType")
     if not encoding:
@@ -114,7 +115,7 @@ def _url(key: str) -> str:
     return key if _PLAIN.fullmatch(key) else quote(key, safe="/*")
 
 
-def echo(request: Document, encode: Encode, *names: str) -> Document:
+def echo(request: Members, encode: Encode, *names: str) -> Document:
     """What the request said, told again."""
     told = {name: encode(request[name]) for name in names if request.get(name)}
     return {**told, **({"EncodingType": "url"} if request.get("EncodingType") else {})}

@@ -18,7 +18,7 @@ from clary.store.objects import Meta
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 HEADERS = (
@@ -70,7 +70,7 @@ CANNED_ACLS = frozenset(
 GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
 
 
-def meta_of(request: Document, bucket: Record) -> Meta:
+def meta_of(request: Members, bucket: Record) -> Meta:
     """What a write says about its object.
 
     Raises:
@@ -87,7 +87,7 @@ def meta_of(request: Document, bucket: Record) -> Meta:
     return Meta(headers, metadata, tags_of_query(tagging) if tagging else {}, acl_of(request, bucket))
 
 
-def refuse_unsupported(request: Document) -> None:
+def refuse_unsupported(request: Members) -> None:
     """Accepts a request without features that Clary lacks.
 
     Raises:
@@ -115,7 +115,7 @@ def acls_are_off(bucket: Record) -> bool:
     return bool(rules) and rules[0].get("ObjectOwnership") == "BucketOwnerEnforced"
 
 
-def acl_of(request: Document, bucket: Record) -> str:
+def acl_of(request: Members, bucket: Record) -> str:
     """The canned access control list that a write names; empty when it names none.
 
     Raises:
@@ -149,7 +149,7 @@ def tags_of_query(text: str) -> dict[str, str]:
     return checked_tags(pairs, MAX_OBJECT_TAGS)
 
 
-def tags_of_set(tag_set: Iterable[Mapping[str, str]], limit: int) -> dict[str, str]:
+def tags_of_set(tag_set: Iterable[Members], limit: int) -> dict[str, str]:
     """The tags of a `TagSet`.
 
     Raises:

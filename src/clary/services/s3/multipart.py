@@ -30,9 +30,10 @@ from clary.store.objects.checksums import COMPOSITE, DEFAULT, FULL_OBJECT, FULL_
 from clary.store.objects.uploads import UploadQuery, new_upload
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
 MIN_PART_BYTES = 5 << 20
@@ -48,7 +49,7 @@ class Multipart:
         self._objects = platform.objects
         self._uploads = platform.objects.uploads
 
-    def create_multipart_upload(self, ctx: Context, request: Document) -> Document:
+    def create_multipart_upload(self, ctx: Context, request: api.CreateMultipartUploadRequest) -> Document:
         """Opens an upload."""
         bucket = bucket_of(self._platform, request)
         meta = meta_of(request, bucket)
@@ -65,7 +66,7 @@ class Multipart:
         names = {"Bucket": bucket.name, "Key": upload.key, "UploadId": upload.upload_id}
         return {**names, **told, **encryption(meta.headers)}
 
-    async def upload_part(self, ctx: Context, request: Document) -> Document:
+    async def upload_part(self, ctx: Context, request: api.UploadPartRequest) -> Document:
         """Takes one part in; it replaces an earlier one of its number."""
         refuse_unsupported(request)
         upload, number = self._upload(request), part_number(request)
@@ -83,7 +84,7 @@ class Multipart:
         return {"ETag": f'"{content.md5}"', **told, **encryption(upload.meta.headers)}
 
     @in_thread
-    def complete_multipart_upload(self, ctx: Context, request: Document) -> Document:
+    def complete_multipart_upload(self, ctx: Context, request: api.CompleteMultipartUploadRequest) -> Document:
         """Makes the object."""
         bucket = bucket_of(self._platform, request)
         upload = self._uploads.get(bucket.name, request["Key"], request["UploadId"])
@@ -107,12 +108,12 @@ class Multipart:
             raise NoSuchUpload(upload.upload_id)
         return _completed(ctx, bucket, version)
 
-    def abort_multipart_upload(self, _: Context, request: Document) -> None:
+    def abort_multipart_upload(self, _: Context, request: api.AbortMultipartUploadRequest) -> None:
         """Ends an upload and drops its parts."""
         if not self._uploads.abort(self._upload(request)):
             raise NoSuchUpload(request["UploadId"])
 
-    def list_parts(self, _: Context, request: Document) -> Document:
+    def list_parts(self, _: Context, request: api.ListPartsRequest) -> Document:
         """The parts that have arrived."""
         upload = self._upload(request)
         bucket = bucket_of(self._platform, request)
@@ -135,7 +136,7 @@ class Multipart:
             **told,
         }
 
-    def list_multipart_uploads(self, _: Context, request: Document) -> Document:
+    def list_multipart_uploads(self, _: Context, request: api.ListMultipartUploadsRequest) -> Document:
         """The uploads that are under way in a bucket."""
         bucket = bucket_of(self._platform, request)
         prefix, limit = request.get("Prefix") or "", _limit(request, "MaxUploads")
@@ -158,14 +159,14 @@ class Multipart:
             members.update(NextKeyMarker=encode(page.last[0]), NextUploadIdMarker=page.last[1])
         return members
 
-    def _upload(self, request: Document) -> Upload:
+    def _upload(self, request: Members) -> Upload:
         bucket = bucket_of(self._platform, request)
         upload = self._uploads.get(bucket.name, request["Key"], request["UploadId"])
         if upload is None:
             raise NoSuchUpload(request["UploadId"])
         return upload
 
-    def _completed_before(self, ctx: Context, bucket: Record, request: Document) -> Document:
+    def _completed_before(self, ctx: Context, bucket: Record, request: Members) -> Document:
         """The same answer again for a client that did not hear it, as long as the object is the current one."""
         version = self._objects.index.get(bucket.name, request["Key"], content=True)
         if version is None or version.upload_id != request["UploadId"]:
@@ -173,7 +174,7 @@ class Multipart:
         return _completed(ctx, bucket, version)
 
 
-def part_number(request: Document) -> int:
+def part_number(request: Members) -> int:
     """The number of the part that a request brings.
 
     Raises:
@@ -193,7 +194,7 @@ def told_part(part: Part) -> Document:
     return {"PartNumber": part.number, "LastModified": part.modified, "ETag": part.etag, "Size": part.size, **told}
 
 
-def _checksum_plan(request: Document) -> tuple[str, str]:
+def _checksum_plan(request: Members) -> tuple[str, str]:
     """The algorithm and type of the checksum that the object will have."""
     algorithm = integrity.algorithm_of(request)
     default = FULL_OBJECT if algorithm == DEFAULT else COMPOSITE
@@ -217,7 +218,7 @@ def _refuse_other_algorithm(upload: Upload, claims: integrity.Claims) -> None:
         )
 
 
-def _chosen(request: Document, upload: Upload, there: dict[int, Part]) -> list[Part]:
+def _chosen(request: Members, upload: Upload, there: dict[int, Part]) -> list[Part]:
     """The parts that the client lists, checked against those that arrived."""
     listed = (request.get("MultipartUpload") or {}).get("Parts") or []
     if not listed:
@@ -253,7 +254,7 @@ def _checksum(upload: Upload, parts: list[Part]) -> Checksum:
     return of_parts(upload.algorithm, upload.checksum_type, values)
 
 
-def _refuse_mismatch(request: Document, checksum: Checksum, size: int) -> None:
+def _refuse_mismatch(request: Members, checksum: Checksum, size: int) -> None:
     claimed = request.get(f"Checksum{checksum.algorithm}")
     if claimed and claimed != checksum.value:
         raise BadDigest(f"The {checksum.algorithm} you specified did not match the calculated checksum.")
@@ -287,7 +288,7 @@ def _told_upload(upload: Upload, bucket: Record, encode: Encode) -> Document:
     }
 
 
-def _limit(request: Document, member: str) -> int:
+def _limit(request: Members, member: str) -> int:
     limit = request.get(member)
     if limit is not None and limit < 0:
         raise InvalidArgument(f"Argument {member} must be an integer between 0 and 2147483647", member, limit)

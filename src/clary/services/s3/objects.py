@@ -20,9 +20,10 @@ from clary.store.objects import NewObject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.objects import Content, Version
     from clary.store.records import Record
 
@@ -46,20 +47,20 @@ class Objects:
         self._platform = platform
         self._objects = platform.objects
 
-    async def put_object(self, ctx: Context, request: Document) -> Document:
+    async def put_object(self, ctx: Context, request: api.PutObjectRequest) -> Document:
         """Stores an object, visible as a whole once it is complete."""
         bucket, version = await store(self._platform, ctx, request)
         return {**written(bucket, version), "ETag": version.etag}
 
-    def get_object(self, ctx: Context, request: Document) -> Reply:
+    def get_object(self, ctx: Context, request: api.GetObjectRequest) -> Reply:
         """Answers an object or a part of it."""
         return self._read(ctx, request, content=True)
 
-    def head_object(self, ctx: Context, request: Document) -> Reply:
+    def head_object(self, ctx: Context, request: api.HeadObjectRequest) -> Reply:
         """Answers what GetObject would, without the bytes."""
         return self._read(ctx, request, content=False)
 
-    def delete_object(self, ctx: Context, request: Document) -> Document:
+    def delete_object(self, ctx: Context, request: api.DeleteObjectRequest) -> Document:
         """Removes an object, or puts a delete marker in its place."""
         bucket = bucket_of(self._platform, request)
         removed = self._delete(ctx, bucket, request)
@@ -67,7 +68,7 @@ class Objects:
         return {**members, **({"DeleteMarker": True} if removed.get("DeleteMarker") else {})}
 
     @in_thread
-    def delete_objects(self, ctx: Context, request: Document) -> Document:
+    def delete_objects(self, ctx: Context, request: api.DeleteObjectsRequest) -> Document:
         """Removes up to a thousand objects, each for itself."""
         bucket = bucket_of(self._platform, request)
         wanted = request.get("Delete", {}).get("Objects") or []
@@ -81,16 +82,16 @@ class Objects:
                 try:
                     deleted.append(self._delete_allowed(ctx, bucket, each))
                 except ServiceError as error:
-                    named = {name: each[name] for name in ("Key", "VersionId") if name in each}
+                    named: Document = {name: each[name] for name in ("Key", "VersionId") if name in each}
                     errors.append({**named, "Code": error.code, "Message": error.message})
         return {"Errors": errors} if request["Delete"].get("Quiet") else {"Deleted": deleted, "Errors": errors}
 
-    def _delete_allowed(self, ctx: Context, bucket: Record, wanted: Document) -> Document:
+    def _delete_allowed(self, ctx: Context, bucket: Record, wanted: Members) -> Document:
         action = "s3:DeleteObjectVersion" if wanted.get("VersionId") else "s3:DeleteObject"
         self._platform.authorizer.authorize(ctx, [object_check(action, bucket, wanted["Key"], ctx)])
         return self._delete(ctx, bucket, wanted)
 
-    def _delete(self, ctx: Context, bucket: Record, wanted: Document) -> Document:
+    def _delete(self, ctx: Context, bucket: Record, wanted: Members) -> Document:
         """Removes one object; tells it as DeleteObjects does."""
         key, version_id = wanted["Key"], wanted.get("VersionId")
         if version_id:
@@ -107,7 +108,7 @@ class Objects:
             return {"Key": key}
         return {"Key": key, "DeleteMarker": True, "DeleteMarkerVersionId": marker.version_id}
 
-    def _read(self, ctx: Context, request: Document, *, content: bool) -> Reply:
+    def _read(self, ctx: Context, request: Members, *, content: bool) -> Reply:
         refuse_unsupported(request)
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"), content=content)
@@ -127,7 +128,7 @@ class Objects:
             members["Body"] = self._objects.read(version, part.start, part.end)
         return Reply(members, 206 if part.partial else 200)
 
-    def _override(self, ctx: Context, request: Document, members: Document) -> None:
+    def _override(self, ctx: Context, request: Members, members: Document) -> None:
         """Headers of the answer that the caller chose."""
         for name, member in _OVERRIDES.items():
             value = request.get(name)
@@ -143,7 +144,7 @@ def _accept_anything(_: Content) -> None:
 
 
 async def store(
-    platform: Platform, ctx: Context, request: Document, accept: Callable[[Content], None] = _accept_anything
+    platform: Platform, ctx: Context, request: Members, accept: Callable[[Content], None] = _accept_anything
 ) -> tuple[Record, Version]:
     """Makes the body of a request an object; `accept` may refuse it once it has arrived.
 

@@ -11,9 +11,10 @@ from clary.services.s3.bucket import bucket_of, edit
 from clary.services.s3.errors import MalformedPolicy, NoSuchBucketPolicy
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Members
     from clary.store.records import Record
 
 MAX_POLICY_BYTES = 20 << 10
@@ -42,7 +43,7 @@ class BucketPolicy:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def put_bucket_policy(self, ctx: Context, request: Document) -> None:
+    def put_bucket_policy(self, ctx: Context, request: api.PutBucketPolicyRequest) -> None:
         """Replaces the policy of a bucket."""
         bucket = bucket_of(self._platform, request)
         text = request["Policy"]
@@ -55,19 +56,21 @@ class BucketPolicy:
             )
         edit(self._platform, bucket, ctx, lambda spec: spec.update(Policy=text))
 
-    def get_bucket_policy(self, _: Context, request: Document) -> Document:
+    def get_bucket_policy(self, _: Context, request: api.GetBucketPolicyRequest) -> api.GetBucketPolicyOutput:
         """The policy of a bucket, as it was put."""
         return {"Policy": self._policy(request)}
 
-    def delete_bucket_policy(self, ctx: Context, request: Document) -> None:
+    def delete_bucket_policy(self, ctx: Context, request: api.DeleteBucketPolicyRequest) -> None:
         """Removes the policy of a bucket."""
         edit(self._platform, bucket_of(self._platform, request), ctx, lambda spec: spec.pop("Policy", None))
 
-    def get_bucket_policy_status(self, _: Context, request: Document) -> Document:
+    def get_bucket_policy_status(
+        self, _: Context, request: api.GetBucketPolicyStatusRequest
+    ) -> api.GetBucketPolicyStatusOutput:
         """Whether the policy makes the bucket public."""
         return {"PolicyStatus": {"IsPublic": is_public(json.loads(self._policy(request)))}}
 
-    def _policy(self, request: Document) -> str:
+    def _policy(self, request: Members) -> str:
         text = bucket_of(self._platform, request).spec.get("Policy")
         if text is None:
             raise NoSuchBucketPolicy("The bucket policy does not exist", BucketName=request["Bucket"])

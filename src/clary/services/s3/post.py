@@ -20,6 +20,7 @@ from clary.services.s3.objects import store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
@@ -49,7 +50,7 @@ class Post:
         self._platform = platform
         self._authenticator = Authenticator(platform.credentials, platform.clock)
 
-    async def post_object(self, ctx: Context, request: Document) -> Reply:
+    async def post_object(self, ctx: Context, request: api.PostObjectRequest) -> Reply:
         """Stores the file of a form."""
         bucket = bucket_of(self._platform, request)
         form = await read_form(request["Body"], request.get("ContentType") or "")

@@ -12,7 +12,7 @@ from clary.services.s3.errors import InvalidPartNumber, InvalidRange, MethodNotA
 if TYPE_CHECKING:
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Members
     from clary.store.objects import Objects, Version
     from clary.store.records import Record
 
@@ -52,7 +52,7 @@ def readable(  # a version is named by all of these
     raise MethodNotAllowed
 
 
-def extent(objects: Objects, version: Version, request: Document) -> Extent:
+def extent(objects: Objects, version: Version, request: Members) -> Extent:
     """The part of a version that a request asks for by `Range` or `PartNumber`.
 
     Raises:

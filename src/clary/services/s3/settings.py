@@ -24,10 +24,11 @@ from clary.services.s3.meta import MAX_BUCKET_TAGS, tag_set, tags_of_set
 from clary.services.service import recorded
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.errors import ServiceError
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 
 class _Family(Protocol):
@@ -44,7 +45,7 @@ DEFAULT_ENCRYPTION = {
 def stored(member: str) -> Operation:
     """An operation that keeps one member of its request as a setting of the bucket."""
 
-    def put(self: _Family, ctx: Context, request: Document) -> None:
+    def put(self: _Family, ctx: Context, request: Members) -> None:
         value = request.get(member)
         if value is None:
             raise MalformedXML
@@ -57,7 +58,7 @@ def stored(member: str) -> Operation:
 def told(member: str, absent: Callable[[], ServiceError] | Document, *, wrapped: bool = False) -> Operation:
     """An operation that answers a setting, or its members; `absent` is the error or answer when there is none."""
 
-    def get(self: _Family, _: Context, request: Document) -> Document:
+    def get(self: _Family, _: Context, request: Members) -> Document:
         value = bucket_of(self._platform, request).spec.get(member)
         if value is None:
             if callable(absent):
@@ -72,7 +73,7 @@ def told(member: str, absent: Callable[[], ServiceError] | Document, *, wrapped:
 def forgotten(member: str) -> Operation:
     """An operation that removes a setting."""
 
-    def delete(self: _Family, ctx: Context, request: Document) -> None:
+    def delete(self: _Family, ctx: Context, request: Members) -> None:
         edit(self._platform, bucket_of(self._platform, request), ctx, lambda spec: spec.pop(member, None))
 
     delete.__doc__ = f"Removes the {member} of a bucket."
@@ -151,7 +152,7 @@ class BucketSettings:
         wrapped=True,
     )
 
-    def put_bucket_versioning(self, ctx: Context, request: Document) -> None:
+    def put_bucket_versioning(self, ctx: Context, request: api.PutBucketVersioningRequest) -> None:
         """Turns versioning on, or suspends it; it can never be as if it had not been on."""
         configuration = request["VersioningConfiguration"]
         if configuration.get("MFADelete") == "Enabled":
@@ -164,26 +165,28 @@ class BucketSettings:
         bucket = bucket_of(self._platform, request)
         edit(self._platform, bucket, ctx, lambda spec: spec.update(Versioning={"Status": status}))
 
-    def get_bucket_versioning(self, _: Context, request: Document) -> Document:
+    def get_bucket_versioning(
+        self, _: Context, request: api.GetBucketVersioningRequest
+    ) -> api.GetBucketVersioningOutput:
         """Whether versioning is on or suspended; nothing when it never was on."""
         status = versioning_of(bucket_of(self._platform, request))
         return {"Status": status} if status else {}
 
-    def put_bucket_tagging(self, ctx: Context, request: Document) -> None:
+    def put_bucket_tagging(self, ctx: Context, request: api.PutBucketTaggingRequest) -> None:
         """Replaces the tags of a bucket."""
         self._tag(ctx, request, tags_of_set(request["Tagging"].get("TagSet") or (), MAX_BUCKET_TAGS))
 
-    def get_bucket_tagging(self, _: Context, request: Document) -> Document:
+    def get_bucket_tagging(self, _: Context, request: api.GetBucketTaggingRequest) -> Document:
         """The tags of a bucket."""
         tags = bucket_of(self._platform, request).tags
         if not tags:
             raise NoSuchTagSet("The TagSet does not exist", BucketName=request["Bucket"])
         return {"TagSet": tag_set(tags)}
 
-    def delete_bucket_tagging(self, ctx: Context, request: Document) -> None:
+    def delete_bucket_tagging(self, ctx: Context, request: api.DeleteBucketTaggingRequest) -> None:
         """Removes the tags of a bucket."""
         self._tag(ctx, request, {})
 
-    def _tag(self, ctx: Context, request: Document, tags: dict[str, str]) -> None:
+    def _tag(self, ctx: Context, request: Members, tags: dict[str, str]) -> None:
         bucket = bucket_of(self._platform, request)
         self._platform.records.edit(bucket, lambda record: replace(record, tags=tags, modified=ctx.now))

@@ -11,9 +11,10 @@ from clary.services.s3.objects import version_member
 from clary.services.s3.reading import readable
 
 if TYPE_CHECKING:
+    from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.objects import Version
     from clary.store.records import Record
 
@@ -24,26 +25,26 @@ class Tagging:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def put_object_tagging(self, ctx: Context, request: Document) -> Document:
+    def put_object_tagging(self, ctx: Context, request: api.PutObjectTaggingRequest) -> Document:
         """Replaces the tags."""
         return self._tag(ctx, request, tags_of_set(request["Tagging"].get("TagSet") or (), MAX_OBJECT_TAGS))
 
-    def get_object_tagging(self, ctx: Context, request: Document) -> Document:
+    def get_object_tagging(self, ctx: Context, request: api.GetObjectTaggingRequest) -> Document:
         """The tags."""
         bucket, version = self._version(ctx, request)
         return {"TagSet": tag_set(version.meta.tags), **version_member(bucket, version)}
 
-    def delete_object_tagging(self, ctx: Context, request: Document) -> Reply:
+    def delete_object_tagging(self, ctx: Context, request: api.DeleteObjectTaggingRequest) -> Reply:
         """Removes the tags."""
         return Reply(self._tag(ctx, request, {}), 204)
 
-    def _tag(self, ctx: Context, request: Document, tags: dict[str, str]) -> Document:
+    def _tag(self, ctx: Context, request: Members, tags: dict[str, str]) -> Document:
         bucket, version = self._version(ctx, request)
         meta = version.meta
         meta.tags = tags
         self._platform.objects.index.describe(version, meta)
         return version_member(bucket, version)
 
-    def _version(self, ctx: Context, request: Document) -> tuple[Record, Version]:
+    def _version(self, ctx: Context, request: Members) -> tuple[Record, Version]:
         bucket = bucket_of(self._platform, request)
         return bucket, readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
