@@ -10,11 +10,13 @@ import sys
 import time
 from configparser import ConfigParser
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REGION = "us-east-1"
 START_TIMEOUT_S = 30.0
@@ -83,9 +85,8 @@ class ClaryServer:
         retries = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
         return boto3.client(
             service,
-            endpoint_url=self.endpoint,
             config=retries.merge(config) if config else retries,
-            **{**keys, "region_name": REGION, **options},
+            **{"endpoint_url": self.endpoint, "region_name": REGION, **keys, **options},
         )
 
     @property
@@ -99,7 +100,10 @@ class ClaryServer:
     def environment(self) -> dict[str, str]:
         """What `clary env` exports, for clients in other processes."""
         output = subprocess.run(
-            [sys.executable, "-m", "clary.cli", "env", "--home", str(self.home)], check=True, capture_output=True, text=True
+            [sys.executable, "-m", "clary.cli", "env", "--home", str(self.home)],
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
         lines = (line.removeprefix("export ").partition("=") for line in output.splitlines())
         return {name: value.strip("'") for name, _, value in lines}
