@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tarfile
 import time
 import uuid
@@ -220,6 +221,17 @@ def test_missing_input_fails_the_job(batch: Batch) -> None:
     told = batch.run("nowhere")
     assert told["TransformJobStatus"] == "Failed"
     assert "No S3 objects found" in told["FailureReason"]
+
+
+def test_the_role_of_the_model_must_be_allowed_to_write(batch: Batch, server: ClaryServer) -> None:
+    prefix = batch.put(**{"a.csv": "1,2\n"})
+    role = batch.sagemaker.describe_model(ModelName=batch.model)["ExecutionRoleArn"].rpartition("/")[2]
+    denial = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{batch.bucket}/{prefix}/out/*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [denial]})
+    server.client("iam").put_role_policy(RoleName=role, PolicyName="read-only", PolicyDocument=document)
+    told = batch.run(prefix)
+    assert told["TransformJobStatus"] == "Failed"
+    assert "AccessDenied" in told["FailureReason"]
 
 
 def test_stop_ends_the_job(batch: Batch) -> None:
