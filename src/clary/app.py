@@ -77,7 +77,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
     """The parts of the platform, nothing running yet."""
     database = Database(settings.home / "clary.db", durable=settings.durability == "disk")
     records = Records(database)
-    records.forget_leases()
+    records.resume(clock.now())
     offered = services()
     models = Models(list(offered))
     credentials = Credentials(records, clock, settings.account)

@@ -97,8 +97,9 @@ class Gateway:
         signature = self._authenticator.authenticate(http, self._models.signing_name(call.service), is_s3)
         if is_s3 and http.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
             length = http.headers.get("x-amz-decoded-content-length", "")
-            verifiers = signature.verifiers or (None, None)
-            http.body = AwsChunkedBody(http.body, *verifiers, int(length) if length.isdigit() else None)
+            verify_chunk, verify_trailer = signature.verifiers or (None, None)
+            decoded_bytes = int(length) if length.isdigit() else None
+            http.body = AwsChunkedBody(http.body, verify_chunk, verify_trailer, decoded_bytes)
         return signature
 
     def _context(self, http: Request, call: Call, signature: Signature, request_id: str) -> Context:

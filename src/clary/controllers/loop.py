@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -76,20 +77,28 @@ class Loop:
     def _run(self) -> None:
         seen = self._records.wait(-1, 0)
         while not self._stopping.is_set():
-            leased = self._lease()
+            try:
+                leased = self._lease()
+                pause = 0.0 if leased else self._pause()
+            except sqlite3.Error:
+                log.exception("cannot read what is due")
+                leased, pause = [], RETRY_S
             for record in leased:
                 self._pool.submit(self._take, record)
             if not leased:
-                seen = self._records.wait(seen, self._pause())
+                seen = self._records.wait(seen, pause)
 
     def _lease(self) -> list[Record]:
         self._free.acquire()
         spare = 1
         while spare < self._threads and self._free.acquire(blocking=False):
             spare += 1
-        leased = self._records.lease(self._clock.now(), LEASE_S, spare)
-        for _ in range(spare - len(leased)):
-            self._free.release()
+        leased: list[Record] = []
+        try:
+            leased = self._records.lease(self._clock.now(), LEASE_S, spare)
+        finally:
+            for _ in range(spare - len(leased)):
+                self._free.release()
         return leased
 
     def _pause(self) -> float:
@@ -104,10 +113,12 @@ class Loop:
             self._records.hint()
 
     def _step(self, record: Record) -> None:
-        now = self._clock.now()
         controller = self._controllers[record.kind]
         try:
-            outcome = controller.step(record, now)
+            outcome = controller.step(record, self._clock.now())
+        except Conflict:
+            self._give_back(record)
+            return
         except Exception as error:  # one record's fault must not stop the others
             log.exception("step of %s %s failed", record.kind, record.name)
             outcome = self._after_failure(controller, record, error)
@@ -117,7 +128,20 @@ class Loop:
             else:
                 self._wake_owner(self._records.apply(outcome))
         except Conflict:
-            self._records.release(record, self._clock.now())
+            self._give_back(record)
+        except sqlite3.Error:
+            log.exception("cannot store what became of %s %s", record.kind, record.name)
+            self._give_back(record)
+
+    def _give_back(self, record: Record) -> None:
+        """Ends the lease, so that the step is taken again; as often as it takes when the disk is full."""
+        while not self._stopping.is_set():
+            try:
+                self._records.release(record, self._clock.now())
+            except sqlite3.Error:
+                self._stopping.wait(RETRY_S)
+            else:
+                return
 
     def _wake_owner(self, record: Record) -> None:
         owner = (

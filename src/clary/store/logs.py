@@ -115,7 +115,7 @@ class Logs:
             f"ORDER BY time {direction}, id {direction} LIMIT ?",
             (*parameters, window.limit),
         ).fetchall()
-        return [Event(*row, stream=stream) for row in (rows if window.from_head else reversed(rows))]
+        return [Event(row[0], row[1], row[2], row[3], stream) for row in (rows if window.from_head else reversed(rows))]
 
     def delete_stream(self, group: str, name: str) -> bool:
         """Removes a stream with its events; False when there is none."""

@@ -210,12 +210,10 @@ class Records:
             connection.execute(_TOUCH, (now.timestamp(), kind, account, region, name))
         self.hint()
 
-    def forget_leases(self) -> None:
-        """Frees every lease; for the start of the only process, when whoever held them is gone."""
+    def resume(self, now: datetime) -> None:
+        """Frees every lease and makes all that waits due; for the start of the only process."""
         with self._database.write() as connection:
-            connection.execute(
-                "UPDATE records SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL"
-            )
+            connection.execute(_RESUME, (now.timestamp(),))
 
     def next_due(self) -> float | None:
         """When the next record is due, in seconds since 1970, leases considered; None: no record waits."""
@@ -274,7 +272,7 @@ UPDATE records SET lease_token = ?, lease_until = ?, touched = 0
 WHERE id IN (SELECT id FROM records WHERE due <= ? AND (lease_until IS NULL OR lease_until <= ?) ORDER BY due LIMIT ?)
 RETURNING {_COLUMNS}
 """  # noqa: S608  # constants
-_FORGET = "UPDATE records SET lease_token = NULL, lease_until = NULL WHERE lease_token IS NOT NULL"
+_RESUME = "UPDATE records SET lease_token = NULL, lease_until = NULL, due = min(due, ?) WHERE due IS NOT NULL"
 _NEXT_DUE = "SELECT min(max(due, coalesce(lease_until, 0))) FROM records WHERE due IS NOT NULL"
 _SORT: dict[Order, str] = {"name": "name", "created": "created", "modified": "modified", "status": "status"}
 
