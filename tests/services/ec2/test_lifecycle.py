@@ -111,3 +111,18 @@ def test_the_groups_of_an_instance_can_be_changed(instances: Instances) -> None:
     instances.ec2.modify_instance_attribute(InstanceId=name, Groups=[group])
     assert instances.describe(name)["SecurityGroups"] == [{"GroupId": group, "GroupName": "web"}]
     assert refusal(instances.ec2.delete_security_group, GroupId=group)[0] == "DependencyViolation"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"InstanceType": {}}, "MissingParameter"),
+        ({"Kernel": {"Value": "aki-1"}}, "Unsupported"),
+        ({"Attribute": "kernel", "Value": "aki-1"}, "Unsupported"),
+        ({"DisableApiStop": {"Value": True}, "EbsOptimized": {"Value": True}}, "InvalidParameterCombination"),
+        ({"InstanceType": {"Value": "t9.huge"}}, "InvalidParameterValue"),
+        ({"Groups": ["sg-00000000000000000"]}, "InvalidGroup.NotFound"),
+    ],
+)
+def test_attributes_that_cannot_be_changed_so(instances: Instances, change: dict[str, Any], code: str) -> None:
+    assert refusal(instances.ec2.modify_instance_attribute, InstanceId=instances.run(), **change)[0] == code

@@ -35,6 +35,8 @@ _ATTRIBUTES = {
     "sourceDestCheck": "SourceDestCheck",
     "ebsOptimized": "EbsOptimized",
 }
+_FORM = {"InstanceId", "DryRun", "Attribute", "Value"}
+_SWITCHES = {"DisableApiTermination", "DisableApiStop", "SourceDestCheck", "EbsOptimized"}
 _ONLY_STOPPED = {"InstanceType", "UserData", "EbsOptimized"}
 _BEHAVIOURS = {"stop", "terminate"}
 
@@ -46,6 +48,8 @@ class Attributes(Family):
         """Changes an attribute; a new type counts from the next start."""
         member, value = _asked(request)
         record = self._resources.find(ctx, kinds.INSTANCE, request["InstanceId"])
+        if record.status in {"shutting-down", "terminated"}:
+            raise IncorrectInstanceState(f"The instance '{record.name}' is {record.status} and cannot be changed.")
         changed = {member: self._checked(member, value)}
         if member == "Groups":
             groups = self._groups(ctx, changed["Groups"])
@@ -107,25 +111,33 @@ class Attributes(Family):
 
 def _asked(request: Members) -> tuple[str, Any]:
     """The member to change and its new value, from either of the two forms of the request."""
-    found = {member: request[member] for member in _ATTRIBUTES.values() if request.get(member) is not None}
-    if request.get("Attribute"):
-        attribute = request["Attribute"]
-        if attribute not in _ATTRIBUTES:
-            raise Unsupported(f"Clary does not support changing the attribute {attribute} of an instance.")
-        found[_ATTRIBUTES[attribute]] = {"Value": request.get("Value")}
+    found: Document = {member: value for member, value in request.items() if member not in _FORM and value is not None}
+    attribute: str = request.get("Attribute") or ""
+    if attribute:
+        found[_ATTRIBUTES.get(attribute, attribute)] = {"Value": request.get("Value")}
+    for member in found:
+        if member not in _ATTRIBUTES.values():
+            raise Unsupported(f"Clary does not support changing the attribute {member} of an instance.")
     if not found:
-        raise MissingParameter(
-            "The request must contain the attribute to change; Clary knows " + ", ".join(_ATTRIBUTES)
-        )
+        raise MissingParameter("The request must contain the attribute to change")
     if len(found) > 1:
         raise InvalidParameterCombination("Fields for multiple attribute types specified")
     ((member, value),) = found.items()
     value = value.get("Value") if isinstance(value, dict) else value
+    if value is None:
+        raise MissingParameter(f"The request must contain a value for the attribute {member}")
+    return member, _plain(member, value)
+
+
+def _plain(member: str, value: Any) -> Any:
+    """The value as it is kept, whichever form of the request it came in."""
     if isinstance(value, bytes):
-        value = base64.b64encode(value).decode()
-    if member.startswith("Disable") and isinstance(value, str):
-        value = value.lower() == "true"
-    return member, value
+        return base64.b64encode(value).decode()
+    if isinstance(value, str) and member == "Groups":
+        return [value]
+    if isinstance(value, str) and member in _SWITCHES:
+        return value.lower() == "true"
+    return value
 
 
 def _told(record: Record, attribute: str) -> Document:
