@@ -104,7 +104,7 @@ class Script:
         context = Context(dict(request.headers))
         content_type = types.ContentType.parse(request.content_type or types.JSON).name
         accept = self._default_accept if request.accept == "*/*" else request.accept
-        body: bytes | str = request.body.decode() if content_type in TEXT_TYPES else request.body
+        body: bytes | str = _text(request.body) if content_type in TEXT_TYPES else request.body
         if self._transform is not None:
             result = self._transform(context, self._model, body, content_type, accept)
         else:
@@ -115,6 +115,13 @@ class Script:
         data = _checked(415, self._input, context, body, content_type)
         prediction = self._predict(context, data, self._model)
         return _checked(406, self._output, context, prediction, accept)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise types.MalformedDataError(f"The body is no text in UTF-8: {error}") from error
 
 
 Call = Callable[..., Any]
