@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import stat
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clary import instance_folder
 from clary.compute.base import Workload
@@ -250,12 +251,11 @@ def _fill(run: Path, user_data: str | None) -> None:
 
 def _remove(folder: Path) -> None:
     """Removes a folder with all that an instance put into it, also what it made unreadable."""
-
-    def retry(function: Callable[..., Any], path: str, _: object) -> None:
-        for place in (Path(path).parent, Path(path)):
-            if not place.is_symlink() and place.is_dir():
+    if not folder.exists():
+        return
+    for path, names, _ in os.walk(folder):
+        for name in names:
+            place = Path(path) / name
+            if not place.is_symlink():
                 place.chmod(stat.S_IRWXU)
-        function(path)
-
-    if folder.exists():
-        shutil.rmtree(folder, onerror=retry)
+    shutil.rmtree(folder)

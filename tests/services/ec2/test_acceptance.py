@@ -169,3 +169,32 @@ def test_instances_outlive_the_platform(tmp_path: Path) -> None:
         assert not (server.home / "instances" / name / "root").exists()
     finally:
         server.stop()
+
+
+def test_wishes_outlive_the_platform(tmp_path: Path) -> None:
+    server = ClaryServer(tmp_path)
+    server.start()
+
+    def crash() -> None:
+        server.kill()
+        server.start()
+
+    try:
+        ec2 = server.client("ec2")
+        image = ec2.describe_images()["Images"][0]["ImageId"]
+        name = launch_any(ec2, image, UserData="#!/bin/sh\necho hello\n")
+        crash()
+        until(lambda: state(ec2, name) == "running")
+        assert console(ec2, name, "ended with exit code").count("hello") == 1
+        ec2.stop_instances(InstanceIds=[name])
+        crash()
+        until(lambda: state(ec2, name) == "stopped")
+        ec2.start_instances(InstanceIds=[name])
+        crash()
+        until(lambda: state(ec2, name) == "running")
+        ec2.terminate_instances(InstanceIds=[name])
+        crash()
+        until(lambda: state(ec2, name) == "terminated")
+        assert not (server.home / "instances" / name / "root").exists()
+    finally:
+        server.stop()
