@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,6 +16,8 @@ from clary.protocol.model import Models
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
+VARIABLE = re.compile(r"\bCLARY_[A-Z0-9_]+")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [field.name for field in fields(settings.Settings)]
 
 
@@ -47,6 +50,20 @@ def test_every_service_and_operation_is_in_the_coverage() -> None:
 
 def test_every_kind_has_its_diagram() -> None:
     assert [line for line in _lines("states.md") if line.startswith("## ")] == [f"## {table.kind}" for table in ALL]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    inner = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+    assert [link for link in inner if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_variables_that_pages_name_exist(page: Path) -> None:
+    source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    known = {settings.variable(name) for name in NAMES} | set(VARIABLE.findall(source))
+    assert set(VARIABLE.findall(page.read_text())) <= known
 
 
 def _lines(page: str) -> list[str]:
