@@ -70,7 +70,7 @@ class EndpointController:
         new = [placed for placed in _placed(record) if placed["Config"] == config.name]
         failed = next((placed for placed in new if self._hopeless(placed, config, now)), None)
         if failed is not None:
-            return self._failed(record, now, _no_ping(failed["Variant"]))
+            return self._failed(record, now, _no_ping(failed))
         if not all(placed["Ready"] for placed in new):
             return replace(record, due=now + timedelta(seconds=STARTING_LOOK_S))
         return self._in_service(record, config, now)
@@ -164,7 +164,8 @@ class EndpointController:
             stream = f"{placed['Variant']}/{placed['Name'].replace('/', '-')}"
             self._replicas.take_over_log(record, placed["Name"], LOG_GROUP + record.name, stream)
             if not placed["Ready"] and not placed.get("Leaving"):
-                placed = {**placed, "Ready": self._replicas.ready(record, placed["Name"])}  # noqa: PLW2901  # a copy
+                health = self._replicas.health(record, placed["Name"])
+                placed = {**placed, "Ready": health.ready, "Refusal": health.refusal}  # noqa: PLW2901  # a copy
             replicas.append(placed)
         return replace(record, observed={**record.observed, "Replicas": replicas}) if replicas else record
 
@@ -186,7 +187,7 @@ class EndpointController:
         )
         patience = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_S)
         late: bool = not placed["Ready"] and now.timestamp() - placed["Started"] > patience
-        return late or int(placed["Restarts"]) >= RESTARTS
+        return late or bool(placed.get("Refusal")) or int(placed["Restarts"]) >= RESTARTS
 
     def _servers(self, record: Record, config: Record) -> list[Server]:
         """The replicas that a configuration asks for."""
@@ -297,8 +298,9 @@ def _capture_summary(config: Record) -> dict[str, Any] | None:
     }
 
 
-def _no_ping(variant: str) -> str:
+def _no_ping(placed: Placed) -> str:
+    told = f" ({placed['Refusal']})" if placed.get("Refusal") else ""
     return (
-        f"The primary container for production variant {variant} did not pass the ping health check. "
-        "Please check CloudWatch logs for this endpoint."
+        f"The primary container for production variant {placed['Variant']} did not pass the ping health check. "
+        f"Please check CloudWatch logs for this endpoint.{told}"
     )

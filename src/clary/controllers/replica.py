@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 PING_TIMEOUT_S = 2.0
 """How long a container may take to answer /ping, as on AWS."""
 
+REFUSAL = "The model could not be loaded."
+"""How our model server begins its answer when loading has failed for good."""
+
+REFUSAL_BYTES = 512
 GRACE_S = 30.0
 SOCKET_INSIDE = "/run/clary/serve.sock"
 
@@ -43,6 +47,14 @@ class Server:
     """Overrides that of the instance type (serverless)."""
     environment: tuple[tuple[str, str], ...] = ()
     isolated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a model server is ready; `refusal` is its word when it says that it never will be."""
+
+    ready: bool
+    refusal: str = ""
 
 
 class Replicas:
@@ -67,8 +79,8 @@ class Replicas:
         self._unpack(record, server, bundle / "ml" / "model")
         return self._backend.start(self._workload(record, server, bundle, identity))
 
-    def ready(self, record: Record, name: str) -> bool:
-        """Whether the server answers /ping with 200."""
+    def health(self, record: Record, name: str) -> Health:
+        """What the server answers to /ping."""
         return ping(self.socket(record, name))
 
     def socket(self, record: Record, name: str) -> Path:
@@ -138,16 +150,18 @@ class Replicas:
         )
 
 
-def ping(path: Path) -> bool:
-    """Whether a model server is ready for requests."""
+def ping(path: Path) -> Health:
+    """Asks a model server whether it is ready for requests."""
     connection = UnixConnection(path, PING_TIMEOUT_S)
     try:
         connection.request("GET", "/ping")
-        return connection.getresponse().status == 200
+        answer = connection.getresponse()
+        text = answer.read(REFUSAL_BYTES).decode("utf-8", "replace")
     except (OSError, HTTPException):
-        return False
+        return Health(ready=False)
     finally:
         connection.close()
+    return Health(ready=answer.status == 200, refusal=text if text.startswith(REFUSAL) else "")
 
 
 class UnixConnection(HTTPConnection):

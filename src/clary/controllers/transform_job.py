@@ -118,6 +118,9 @@ class TransformJobController:
             return ["Failed" if transfer.reason else "Completed", transfer.reason]
         if not alive:
             return ["Failed", SEE_LOGS]
+        refusal = "" if transfer else self._replicas.health(record, REPLICA).refusal
+        if refusal:
+            return ["Failed", f"{SEE_LOGS} ({refusal})"]
         if transfer is None and now.timestamp() - _started(record) > STARTUP_S:
             return ["Failed", f"{SEE_LOGS} (the container did not answer /ping)"]
         return None
@@ -142,7 +145,7 @@ class TransformJobController:
         identity = _identity(record)
         if identity in self._transfers:
             return self._transfers[identity]
-        if not self._replicas.ready(record, REPLICA):
+        if not self._replicas.health(record, REPLICA).ready:
             return None
         role: str = record.observed["RoleArn"]
         stager = Stager(
