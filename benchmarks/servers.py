@@ -1,0 +1,90 @@
+"""Starts the servers that are measured, each in an environment of its own, and ends them."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from tests.server import ClaryServer, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from benchmarks.client import Address
+
+ROOT = Path(__file__).parents[1]
+PEERS = Path(__file__).parent / "peers"
+START_TIMEOUT_S = 60.0
+
+
+@contextmanager
+def clary(home: Path | None = None, **settings: str) -> Iterator[ClaryServer]:
+    """A platform with an empty home unless one is given; settings by the names of their variables."""
+    with TemporaryDirectory(prefix="clary-bench-", ignore_cleanup_errors=True) as folder:
+        server = ClaryServer(home or Path(folder) / "home", settings=settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def peer(
+    name: str, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Address, int]]:
+    """Another server from the environment of that name: its address and process id."""
+    program = python(name)
+    variables = {"PATH": f"{program.parent}:/usr/bin:/bin", "OMP_NUM_THREADS": "1", **(environment or {})}
+    with TemporaryDirectory(prefix=f"{name}-bench-") as folder, (Path(folder) / "log").open("wb") as log:
+        process = subprocess.Popen([program, *command], cwd=folder, env=variables, stdout=log, stderr=log)
+        try:
+            _wait(process, port, Path(folder) / "log")
+            yield ("127.0.0.1", port), process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def python(name: str) -> Path:
+    """The interpreter of a peer's environment, which is made when it is not there; "" is Clary's own."""
+    if not name:
+        return Path(sys.executable)
+    environment = ROOT / f".venv-bench-{name}"
+    program = environment / "bin" / "python"
+    requirements = PEERS / f"{name}.txt"
+    stamp = environment / ".installed"
+    if not stamp.exists() or stamp.read_text() != requirements.read_text():
+        uv = str(Path(sys.executable).with_name("uv"))
+        print(f"Installing {requirements.relative_to(ROOT)} into {environment.name} ...", file=sys.stderr)
+        subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, environment], check=True)
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", program, "-r", requirements]
+        subprocess.run(install, check=True)
+        stamp.write_text(requirements.read_text())
+    return program
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{process.args!r} does not start: {log.read_text()[-2000:]}") from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+__all__ = ["PEERS", "ROOT", "clary", "free_port", "peer", "python"]
