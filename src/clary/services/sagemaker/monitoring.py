@@ -28,13 +28,14 @@ from .kinds import (
 from .monitoring_definitions import DATA_QUALITY, Definition, check_definition, of_data_quality, of_inline
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 Where = tuple[tuple[str, str], ...]
 
 
-def _where(request: Document) -> Where:
+def _where(request: Members) -> Where:
     members = {
         "EndpointName": "EndpointName",
         "MonitoringJobDefinitionName": "MonitoringJobDefinitionName",
@@ -47,7 +48,9 @@ def _where(request: Document) -> Where:
 class MonitoringSchedules(Family):
     """Schedules that watch over endpoints."""
 
-    def create_monitoring_schedule(self, ctx: Context, request: Document) -> Document:
+    def create_monitoring_schedule(
+        self, ctx: Context, request: api.CreateMonitoringScheduleRequest
+    ) -> api.CreateMonitoringScheduleResponse:
         """Checks what can be checked at once and hands the schedule to its controller."""
         members, definition = self._resolve(ctx, request["MonitoringScheduleConfig"])
         record = kinds.create(
@@ -61,7 +64,9 @@ class MonitoringSchedules(Family):
         )
         return {"MonitoringScheduleArn": record.arn}
 
-    def update_monitoring_schedule(self, ctx: Context, request: Document) -> Document:
+    def update_monitoring_schedule(
+        self, ctx: Context, request: api.UpdateMonitoringScheduleRequest
+    ) -> api.UpdateMonitoringScheduleResponse:
         """Puts another configuration in the place of the present one; a stopped schedule runs again."""
         record = find(self._platform, ctx, MONITORING_SCHEDULE, request["MonitoringScheduleName"])
         members, definition = self._resolve(ctx, request["MonitoringScheduleConfig"])
@@ -76,7 +81,7 @@ class MonitoringSchedules(Family):
 
         return {"MonitoringScheduleArn": self._platform.records.edit(record, updating).arn}
 
-    def start_monitoring_schedule(self, ctx: Context, request: Document) -> None:
+    def start_monitoring_schedule(self, ctx: Context, request: api.StartMonitoringScheduleRequest) -> None:
         """Lets a stopped schedule go on."""
         record = find(self._platform, ctx, MONITORING_SCHEDULE, request["MonitoringScheduleName"])
 
@@ -87,7 +92,7 @@ class MonitoringSchedules(Family):
 
         self._platform.records.edit(record, starting)
 
-    def stop_monitoring_schedule(self, ctx: Context, request: Document) -> None:
+    def stop_monitoring_schedule(self, ctx: Context, request: api.StopMonitoringScheduleRequest) -> None:
         """Starts no more executions; those under way go on."""
         record = find(self._platform, ctx, MONITORING_SCHEDULE, request["MonitoringScheduleName"])
 
@@ -98,7 +103,7 @@ class MonitoringSchedules(Family):
 
         self._platform.records.edit(record, stopping)
 
-    def describe_monitoring_schedule(self, ctx: Context, request: Document) -> Document:
+    def describe_monitoring_schedule(self, ctx: Context, request: api.DescribeMonitoringScheduleRequest) -> Document:
         """What was asked of a schedule, and its last execution."""
         record = find(self._platform, ctx, MONITORING_SCHEDULE, request["MonitoringScheduleName"])
         shape = self._platform.models.operation(ctx.service, ctx.operation).output_shape
@@ -122,7 +127,7 @@ class MonitoringSchedules(Family):
     list_monitoring_schedules = listing(MONITORING_SCHEDULE, _where)
     delete_monitoring_schedule = delete(MONITORING_SCHEDULE)
 
-    def _resolve(self, ctx: Context, config: Document) -> tuple[Document, Definition]:
+    def _resolve(self, ctx: Context, config: Members) -> tuple[Document, Definition]:
         """The members that a configuration adds to a schedule's description, and what is to run."""
         _check_times(config.get("ScheduleConfig", {"ScheduleExpression": DAILY}))
         kind = config.get("MonitoringType", DATA_QUALITY)
@@ -148,7 +153,7 @@ _RESOLVED = ("EndpointName", "MonitoringType", "MonitoringJobDefinitionName")
 class MonitoringExecutions(Family):
     """What came of the runs of monitoring schedules; kept when the schedule is deleted."""
 
-    def list_monitoring_executions(self, ctx: Context, request: Document) -> Document:
+    def list_monitoring_executions(self, ctx: Context, request: api.ListMonitoringExecutionsRequest) -> Document:
         """Executions, filtered, ordered and in pages."""
         query = Query(
             MONITORING_EXECUTION.name,
@@ -189,13 +194,13 @@ _ORDERS: dict[str, Any] = {
 }
 
 
-def _scheduled_within(record: Record, request: Document) -> bool:
+def _scheduled_within(record: Record, request: Members) -> bool:
     after, before = request.get("ScheduledTimeAfter"), request.get("ScheduledTimeBefore")
     moment = _scheduled(record)
     return (after is None or moment > after) and (before is None or moment < before)
 
 
-def _check_times(config: Document) -> None:
+def _check_times(config: Members) -> None:
     expression = config["ScheduleExpression"]
     if expression != NOW:
         try:

@@ -18,8 +18,9 @@ from .jobs import check_role
 from .kinds import LIFECYCLE_CONFIG, NOTEBOOK_INSTANCE, Family, delete, describe, find, listing
 
 if TYPE_CHECKING:
+    from clary.api import sagemaker as api
     from clary.context import Context
-    from clary.services.service import Document
+    from clary.services.service import Members
     from clary.store.records import Record
 
 UNSUPPORTED = ("DefaultCodeRepository", "AdditionalCodeRepositories", "AcceleratorTypes")
@@ -31,7 +32,7 @@ UNSUPPORTED_FILTERS = (
 DEFAULTS = {"DirectInternetAccess": "Enabled", "VolumeSizeInGB": 5, "RootAccess": "Enabled"}
 
 
-def _no_filters(request: Document) -> tuple[tuple[str, str], ...]:
+def _no_filters(request: Members) -> tuple[tuple[str, str], ...]:
     _refuse(request, UNSUPPORTED_FILTERS)
     return ()
 
@@ -39,7 +40,9 @@ def _no_filters(request: Document) -> tuple[tuple[str, str], ...]:
 class NotebookInstances(Family):
     """JupyterLab on an instance of one's own."""
 
-    def create_notebook_instance(self, ctx: Context, request: Document) -> Document:
+    def create_notebook_instance(
+        self, ctx: Context, request: api.CreateNotebookInstanceInput
+    ) -> api.CreateNotebookInstanceOutput:
         """Checks what can be checked at once and hands the instance to its controller."""
         self._check(ctx, request)
         host = ctx.endpoint.partition("://")[2]
@@ -56,19 +59,19 @@ class NotebookInstances(Family):
         )
         return {"NotebookInstanceArn": record.arn}
 
-    def start_notebook_instance(self, ctx: Context, request: Document) -> None:
+    def start_notebook_instance(self, ctx: Context, request: api.StartNotebookInstanceInput) -> None:
         """Starts a stopped instance again; its SageMaker folder is as it was."""
         self._move(ctx, request, "Pending", ("Stopped", "Failed"))
 
-    def stop_notebook_instance(self, ctx: Context, request: Document) -> None:
+    def stop_notebook_instance(self, ctx: Context, request: api.StopNotebookInstanceInput) -> None:
         """Ends the instance's processes; only its SageMaker folder is kept."""
         self._move(ctx, request, "Stopping", ("InService",))
 
-    def delete_notebook_instance(self, ctx: Context, request: Document) -> None:
+    def delete_notebook_instance(self, ctx: Context, request: api.DeleteNotebookInstanceInput) -> None:
         """Removes a stopped instance with its folder."""
         self._move(ctx, request, "Deleting", ("Failed", "Stopped"))
 
-    def update_notebook_instance(self, ctx: Context, request: Document) -> None:
+    def update_notebook_instance(self, ctx: Context, request: api.UpdateNotebookInstanceInput) -> None:
         """Changes a stopped instance; the next start uses it."""
         self._check(ctx, request)
         record = self._find(ctx, request)
@@ -84,7 +87,9 @@ class NotebookInstances(Family):
 
         self._platform.records.edit(record, updating)
 
-    def create_presigned_notebook_instance_url(self, ctx: Context, request: Document) -> Document:
+    def create_presigned_notebook_instance_url(
+        self, ctx: Context, request: api.CreatePresignedNotebookInstanceUrlInput
+    ) -> api.CreatePresignedNotebookInstanceUrlOutput:
         """A link that opens the instance once, within five minutes."""
         record = self._find(ctx, request)
         if record.status != "InService":
@@ -99,10 +104,10 @@ class NotebookInstances(Family):
     describe_notebook_instance = describe(NOTEBOOK_INSTANCE)
     list_notebook_instances = listing(NOTEBOOK_INSTANCE, _no_filters)
 
-    def _find(self, ctx: Context, request: Document) -> Record:
+    def _find(self, ctx: Context, request: Members) -> Record:
         return find(self._platform, ctx, NOTEBOOK_INSTANCE, request["NotebookInstanceName"])
 
-    def _check(self, ctx: Context, request: Document) -> None:
+    def _check(self, ctx: Context, request: Members) -> None:
         _refuse(request, UNSUPPORTED)
         if request.get("DirectInternetAccess") == "Disabled":
             raise ValidationException("Clary does not support DirectInternetAccess Disabled yet.")
@@ -111,7 +116,7 @@ class NotebookInstances(Family):
         if "LifecycleConfigName" in request:
             find(self._platform, ctx, LIFECYCLE_CONFIG, request["LifecycleConfigName"])
 
-    def _move(self, ctx: Context, request: Document, to: str, allowed: tuple[str, ...]) -> None:
+    def _move(self, ctx: Context, request: Members, to: str, allowed: tuple[str, ...]) -> None:
         record = self._find(ctx, request)
         self._platform.records.edit(record, lambda current: self._moved(ctx, current, to, allowed))
 
@@ -126,15 +131,19 @@ class NotebookInstances(Family):
 class LifecycleConfigs(Family):
     """Scripts that run when a notebook instance is created and each time it starts."""
 
-    def create_notebook_instance_lifecycle_config(self, ctx: Context, request: Document) -> Document:
+    def create_notebook_instance_lifecycle_config(
+        self, ctx: Context, request: api.CreateNotebookInstanceLifecycleConfigInput
+    ) -> api.CreateNotebookInstanceLifecycleConfigOutput:
         """Remembers the scripts."""
         _check_scripts(request)
         return {"NotebookInstanceLifecycleConfigArn": kinds.create(self._platform, ctx, LIFECYCLE_CONFIG, request).arn}
 
-    def update_notebook_instance_lifecycle_config(self, ctx: Context, request: Document) -> None:
+    def update_notebook_instance_lifecycle_config(
+        self, ctx: Context, request: api.UpdateNotebookInstanceLifecycleConfigInput
+    ) -> None:
         """Puts other scripts in the place of those given; instances run them at their next start."""
         _check_scripts(request)
-        record = find(self._platform, ctx, LIFECYCLE_CONFIG, request[LIFECYCLE_CONFIG.name_member])
+        record = find(self._platform, ctx, LIFECYCLE_CONFIG, request["NotebookInstanceLifecycleConfigName"])
         self._platform.records.edit(
             record, lambda current: replace(current, spec={**current.spec, **request}, modified=ctx.now)
         )
@@ -144,7 +153,7 @@ class LifecycleConfigs(Family):
     delete_notebook_instance_lifecycle_config = delete(LIFECYCLE_CONFIG)
 
 
-def _check_scripts(request: Document) -> None:
+def _check_scripts(request: Members) -> None:
     for member in ("OnCreate", "OnStart"):
         for script in request.get(member, ()):
             try:
@@ -153,7 +162,7 @@ def _check_scripts(request: Document) -> None:
                 raise ValidationException(f"The content of {member} must be base64-encoded.") from None
 
 
-def _refuse(request: Document, members: tuple[str, ...]) -> None:
+def _refuse(request: Members, members: tuple[str, ...]) -> None:
     for member in members:
         if request.get(member):
             raise ValidationException(f"Clary does not support {member} yet.")
