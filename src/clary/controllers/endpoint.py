@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from clary.controllers.identity import SECRET, RoleGone, new_secret
-from clary.controllers.replica import Replicas, Server
+from clary.controllers.plan import Plan, weight
+from clary.controllers.replica import Replicas
 from clary.controllers.shipping import ship_capture, ship_counters
 from clary.controllers.staging import StagingError
 from clary.controllers.states import ENDPOINT, transition
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from clary.compute.base import Backend
     from clary.platform import Platform
     from clary.store.records import Record
@@ -26,9 +29,14 @@ RESTARTS = 3
 """How often a server that ends by itself is started again before a new endpoint is given up."""
 
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
+SERVED = "Served"
+"""Observed member: the plan that is in service."""
+
+WANTED = "Wanted"
+"""Observed member: the plan that is being brought up."""
 
 Placed = dict[str, Any]
-"""A replica as the record keeps it: Name, Variant, Config, Handle, Ready, Started, Restarts."""
+"""A replica as the record keeps it: Name, Variant, Config, Handle, Ready, Refusal, Started, Restarts, Leaving."""
 
 
 class EndpointController:
@@ -43,13 +51,15 @@ class EndpointController:
 
     def step(self, record: Record, now: datetime) -> Record | None:
         """Takes the endpoint's next step."""
-        record = self._with_role(record)
-        record = self._reap(self._observe(record, now))
+        record = self._reap(self._observe(record))
         if record.status == "Deleting":
             return self._take_down(record, now)
-        if record.status in {"Creating", "Updating", "RollingBack"}:
-            return self._bring_up(record, now)
-        return self._keep_up(record, now)
+        try:
+            if record.status in {"Creating", "Updating", "RollingBack"}:
+                return self._bring_up(self._planned(record), now)
+            return self._keep_up(record, now)
+        except (StagingError, RoleGone) as error:
+            return self._failed(record, now, str(error))
 
     def give_up(self, record: Record, now: datetime, reason: str) -> Record:
         """The endpoint failed because the platform could not go on with it."""
@@ -58,36 +68,31 @@ class EndpointController:
     # Status by status
 
     def _bring_up(self, record: Record, now: datetime) -> Record:
-        config = self._config(record, self._wanted_config(record))
-        if config is None:
-            return self._failed(
-                record, now, f"The endpoint configuration {self._wanted_config(record)} does not exist."
-            )
-        try:
-            record = self._place(record, config, now)
-        except (StagingError, RoleGone) as error:
-            return self._failed(record, now, str(error))
-        new = [placed for placed in _placed(record) if placed["Config"] == config.name]
-        failed = next((placed for placed in new if self._hopeless(placed, config, now)), None)
+        plan = Plan(**record.observed[WANTED])
+        record = self._place(record, plan, now)
+        new = [placed for placed in _placed(record) if placed["Config"] == plan.config and not placed.get("Leaving")]
+        failed = next((placed for placed in new if _hopeless(placed, plan, now)), None)
         if failed is not None:
             return self._failed(record, now, _no_ping(failed))
-        if not all(placed["Ready"] for placed in new):
+        if len(new) < len(plan.servers(_desired(record))) or not all(placed["Ready"] for placed in new):
             return replace(record, due=now + timedelta(seconds=STARTING_LOOK_S))
-        return self._in_service(record, config, now)
+        return self._in_service(record, plan, now)
 
-    def _in_service(self, record: Record, config: Record, now: datetime) -> Record:
-        wanted = {server.name for server in self._servers(record, config)}
-        observed = {key: value for key, value in record.observed.items() if key not in {"WantedConfigName"}}
-        observed["EndpointConfigName"] = config.name
-        observed["ProductionVariants"] = self._summary(record, config)
-        observed["DataCaptureConfig"] = _capture_summary(config)
-        observed["Replicas"] = [
-            placed if placed["Name"] in wanted else {**placed, "Leaving": True} for placed in _placed(record)
-        ]
+    def _in_service(self, record: Record, plan: Plan, now: datetime) -> Record:
+        wanted = {server.name for server in plan.servers(_desired(record))}
+        observed = {name: value for name, value in record.observed.items() if name not in {"WantedConfigName", WANTED}}
         if record.status != "RollingBack":
             observed.pop("FailureReason", None)
+        observed |= {
+            SERVED: plan.to_json(),
+            "RoleArn": plan.role_arn,
+            "EndpointConfigName": plan.config,
+            "ProductionVariants": plan.summary(_desired(record)),
+            "DataCaptureConfig": _capture_summary(plan),
+            "Replicas": [_leaving(placed, placed["Name"] not in wanted) for placed in _placed(record)],
+        }
         record = transition(ENDPOINT, replace(record, observed=observed), "InService", now)
-        self._route(record, config)
+        self._route(record, plan)
         for placed in _placed(record):
             if placed.get("Leaving"):
                 self._replicas.stop(placed["Handle"])
@@ -96,68 +101,76 @@ class EndpointController:
     def _keep_up(self, record: Record, now: datetime) -> Record:
         if record.status != "InService":
             return replace(record, due=None)
-        config = self._config(record, record.observed["EndpointConfigName"]) or self._remembered(record)
-        try:
-            record = self._place(record, config, now)
-        except (StagingError, RoleGone) as error:
-            record = replace(record, observed={**record.observed, "FailureReason": str(error)})
-        self._route(record, config)
-        ship_capture(self._platform, record, record.observed["RoleArn"])
+        plan = Plan(**record.observed[SERVED])
+        record = self._place(record, plan, now)
+        self._route(record, plan)
+        ship_capture(self._platform, record, plan.role_arn)
         ship_counters(self._platform, record, now)
         starting = any(not placed["Ready"] for placed in _placed(record))
         return replace(record, due=now + timedelta(seconds=STARTING_LOOK_S if starting else SERVING_LOOK_S))
 
     def _take_down(self, record: Record, now: datetime) -> Record | None:
         self._unroute(record)
+        if not _placed(record):
+            if SERVED in record.observed:
+                ship_capture(self._platform, record, record.observed["RoleArn"])
+            return None
         for placed in _placed(record):
             if not placed.get("Leaving"):
                 self._replicas.stop(placed["Handle"])
-        observed = {**record.observed, "Replicas": [{**placed, "Leaving": True} for placed in _placed(record)]}
-        if not observed["Replicas"]:
-            if "RoleArn" in record.observed:
-                ship_capture(self._platform, record, record.observed["RoleArn"])
-            return None
+        observed = {**record.observed, "Replicas": [_leaving(placed, True) for placed in _placed(record)]}
         return replace(record, observed=observed, due=now + timedelta(seconds=SERVING_LOOK_S))
 
     def _failed(self, record: Record, now: datetime, reason: str) -> Record:
         """Gives a new endpoint up; an updated one goes back to what served before."""
-        if record.status == "Updating" and "Served" in record.observed:
-            observed = {
-                key: value for key, value in record.observed.items() if key not in {"WantedConfigName", "Desired"}
-            }
-            observed["Replicas"] = [
-                {**placed, "Leaving": placed["Config"] != record.observed["EndpointConfigName"]}
-                for placed in _placed(record)
-            ]
-            back = transition(ENDPOINT, replace(record, observed=observed), "RollingBack", now, reason)
-            return replace(back, due=now)
+        if record.status == "Updating" and SERVED in record.observed:
+            return self._roll_back(record, now, reason)
+        if record.status == "InService":
+            # What serves goes on serving; a server that cannot be replaced is tried again.
+            observed = {**record.observed, "FailureReason": reason}
+            return replace(record, observed=observed, due=now + timedelta(seconds=SERVING_LOOK_S))
         for placed in _placed(record):
             self._replicas.remove(record, placed["Name"], placed["Handle"])
-        observed = {**record.observed, "Replicas": []}
         self._unroute(record)
+        observed = {name: value for name, value in record.observed.items() if name != WANTED} | {"Replicas": []}
         target = "UpdateRollbackFailed" if record.status == "RollingBack" else "Failed"
         return replace(transition(ENDPOINT, replace(record, observed=observed), target, now, reason), due=None)
 
+    def _roll_back(self, record: Record, now: datetime, reason: str) -> Record:
+        served = Plan(**record.observed[SERVED])
+        observed = {
+            name: value for name, value in record.observed.items() if name not in {"WantedConfigName", "Desired"}
+        }
+        observed[WANTED] = served.to_json()
+        observed["Replicas"] = [_leaving(placed, placed["Config"] != served.config) for placed in _placed(record)]
+        for placed in observed["Replicas"]:
+            if placed["Leaving"]:
+                self._replicas.stop(placed["Handle"])
+        return replace(transition(ENDPOINT, replace(record, observed=observed), "RollingBack", now, reason), due=now)
+
     # Replicas
 
-    def _place(self, record: Record, config: Record, now: datetime) -> Record:
+    def _place(self, record: Record, plan: Plan, now: datetime) -> Record:
         """Starts the replicas that are wanted and not there."""
-        there = {placed["Name"] for placed in _placed(record) if not placed.get("Leaving")}
-        added: list[Placed] = []
-        for server in self._servers(record, config):
-            if server.name not in there:
-                handle = self._replicas.start(record, server)
-                restarts = record.observed.get("Restarts", {}).get(server.name, 0)
-                variant = server.name.split("/")[1]
-                added.append(
-                    {"Name": server.name, "Variant": variant, "Config": config.name, "Handle": handle, "Ready": False,
-                     "Started": now.timestamp(), "Restarts": restarts}
-                )  # fmt: skip
+        there = {placed["Name"] for placed in _placed(record)}
+        added: list[Placed] = [
+            {
+                "Name": server.name,
+                "Variant": server.name.split("/")[1],
+                "Config": plan.config,
+                "Handle": self._replicas.start(record, server),
+                "Ready": False,
+                "Started": now.timestamp(),
+                "Restarts": record.observed.get("Restarts", {}).get(server.name, 0),
+            }
+            for server in plan.servers(_desired(record))
+            if server.name not in there
+        ]
         return (
             replace(record, observed={**record.observed, "Replicas": [*_placed(record), *added]}) if added else record
         )
 
-    def _observe(self, record: Record, now: datetime) -> Record:  # noqa: ARG002  # symmetric with the other parts
+    def _observe(self, record: Record) -> Record:
         """Looks at every replica: its log, and whether it answers."""
         replicas = []
         for placed in _placed(record):
@@ -181,112 +194,59 @@ class EndpointController:
                 restarts[placed["Name"]] = restarts.get(placed["Name"], 0) + 1
         return replace(record, observed={**record.observed, "Replicas": left, "Restarts": restarts})
 
-    def _hopeless(self, placed: Placed, config: Record, now: datetime) -> bool:
-        variant = next(
-            entry for entry in config.spec["ProductionVariants"] if entry["VariantName"] == placed["Variant"]
-        )
-        patience = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_S)
-        late: bool = not placed["Ready"] and now.timestamp() - placed["Started"] > patience
-        return late or bool(placed.get("Refusal")) or int(placed["Restarts"]) >= RESTARTS
-
-    def _servers(self, record: Record, config: Record) -> list[Server]:
-        """The replicas that a configuration asks for."""
-        servers: list[Server] = []
-        for variant in config.spec["ProductionVariants"]:
-            model = self._platform.records.get("model", record.account, record.region, variant["ModelName"])
-            if model is None:
-                raise StagingError(f"The model {variant['ModelName']} does not exist.")
-            container = model.spec.get("PrimaryContainer") or model.spec["Containers"][0]
-            memory = variant.get("ServerlessConfig", {}).get("MemorySizeInMB", 0) << 20
-            servers.extend(
-                Server(
-                    f"{config.name}/{variant['VariantName']}/{index}",
-                    container,
-                    model.spec["ExecutionRoleArn"],
-                    variant.get("InstanceType", "ml.m5.large"),
-                    memory,
-                    isolated=model.spec.get("EnableNetworkIsolation", False),
-                )
-                for index in range(self._count(record, variant))
-            )
-        return servers
-
     # Parts
 
-    def _count(self, record: Record, variant: dict[str, Any]) -> int:
-        wish = record.observed.get("Desired", {}).get(variant["VariantName"], {})
-        return int(wish.get("DesiredInstanceCount", variant.get("InitialInstanceCount", 1)))
+    def _planned(self, record: Record) -> Record:
+        """The record with its plan and its secret, stored before anything is started by them."""
+        if WANTED in record.observed:
+            return record
+        config = record.observed.get("WantedConfigName") or record.observed["EndpointConfigName"]
+        changed_size = record.status == "Updating" and "WantedConfigName" not in record.observed
+        plan = Plan(**record.observed[SERVED]) if changed_size else Plan.read(self._platform, record, config)
+        observed = {SECRET: new_secret(), **record.observed, WANTED: plan.to_json(), "Restarts": {}}
+        observed["RoleArn"] = observed.get("RoleArn") or plan.role_arn
+        return self._platform.records.update(replace(record, observed=observed))
 
-    def _weight(self, record: Record, variant: dict[str, Any]) -> float:
-        wish = record.observed.get("Desired", {}).get(variant["VariantName"], {})
-        return float(wish.get("DesiredWeight", variant.get("InitialVariantWeight", 1.0)))
-
-    def _summary(self, record: Record, config: Record) -> list[dict[str, Any]]:
-        return [
-            {
-                "VariantName": variant["VariantName"],
-                "CurrentWeight": self._weight(record, variant),
-                "DesiredWeight": self._weight(record, variant),
-                **({"CurrentServerlessConfig": variant["ServerlessConfig"]} if "ServerlessConfig" in variant else {}),
-                "CurrentInstanceCount": self._count(record, variant),
-                "DesiredInstanceCount": self._count(record, variant),
-            }
-            for variant in config.spec["ProductionVariants"]
-        ]
-
-    def _route(self, record: Record, config: Record) -> None:
+    def _route(self, record: Record, plan: Plan) -> None:
         ready = [placed for placed in _placed(record) if placed["Ready"] and not placed.get("Leaving")]
+        sockets: dict[str, list[Any]] = {variant["VariantName"]: [] for variant in plan.variants}
+        for placed in ready:
+            sockets[placed["Variant"]].append(self._replicas.socket(record, placed["Name"]))
         variants = [
-            (
-                variant["VariantName"],
-                self._weight(record, variant),
-                [
-                    self._replicas.socket(record, placed["Name"])
-                    for placed in ready
-                    if placed["Variant"] == variant["VariantName"]
-                ],
-            )
-            for variant in config.spec["ProductionVariants"]
+            (name, weight(variant, _desired(record).get(name, {})), sockets[name])
+            for variant in plan.variants
+            if (name := variant["VariantName"])
         ]
-        capture = config.spec.get("DataCaptureConfig")
-        key = (record.account, record.region, record.name)
-        self._platform.invoke.on_loop(
-            lambda: self._platform.proxy.set(key, variants, capture if capture and capture["EnableCapture"] else None)
-        )
+        self._platform.invoke.on_loop(lambda: self._platform.proxy.set(_key(record), variants, plan.capturing))
 
     def _unroute(self, record: Record) -> None:
-        key = (record.account, record.region, record.name)
-        self._platform.invoke.on_loop(lambda: self._platform.proxy.remove(key))
+        self._platform.invoke.on_loop(lambda: self._platform.proxy.remove(_key(record)))
 
-    def _wanted_config(self, record: Record) -> str:
-        return str(record.observed.get("WantedConfigName") or record.observed["EndpointConfigName"])
 
-    def _config(self, record: Record, name: str) -> Record | None:
-        return self._platform.records.get("endpoint-config", record.account, record.region, name)
-
-    def _remembered(self, record: Record) -> Record:
-        raise StagingError(f"The endpoint configuration {record.observed['EndpointConfigName']} does not exist.")
-
-    def _with_role(self, record: Record) -> Record:
-        """The record with its secret and the role of its first model."""
-        if SECRET in record.observed:
-            return record
-        role = ""
-        config = self._config(record, self._wanted_config(record))
-        if config is not None:
-            name = config.spec["ProductionVariants"][0]["ModelName"]
-            model = self._platform.records.get("model", record.account, record.region, name)
-            role = model.spec["ExecutionRoleArn"] if model else ""
-        observed = {**record.observed, SECRET: new_secret(), "RoleArn": role, "Replicas": []}
-        return self._platform.records.update(replace(record, observed=observed))
+def _key(record: Record) -> tuple[str, str, str]:
+    return record.account, record.region, record.name
 
 
 def _placed(record: Record) -> list[Placed]:
     return list(record.observed.get("Replicas", ()))
 
 
-def _capture_summary(config: Record) -> dict[str, Any] | None:
-    capture = config.spec.get("DataCaptureConfig")
+def _desired(record: Record) -> dict[str, dict[str, Any]]:
+    """The wishes of UpdateEndpointWeightsAndCapacities by variant."""
+    return dict(record.observed.get("Desired", {}))
+
+
+def _leaving(placed: Placed, leaving: bool) -> Placed:
+    return {**placed, "Leaving": placed.get("Leaving", False) or leaving}
+
+
+def _hopeless(placed: Placed, plan: Plan, now: datetime) -> bool:
+    late = not placed["Ready"] and now.timestamp() - placed["Started"] > plan.patience_s(placed["Variant"], STARTUP_S)
+    return late or bool(placed.get("Refusal")) or int(placed["Restarts"]) >= RESTARTS
+
+
+def _capture_summary(plan: Plan) -> dict[str, Any] | None:
+    capture = plan.capture
     if not capture:
         return None
     return {
