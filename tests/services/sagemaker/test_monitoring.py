@@ -15,6 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.server import ClaryServer
 
 SCIKIT = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -119,6 +121,17 @@ class Watched:
         until(lambda: self.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"], {"InService", "Failed"})
         return name
 
+    def delete_endpoints(self) -> None:
+        """Ends the model servers, which would outlast the platform."""
+
+        def left() -> list[str]:
+            found = self.sagemaker.list_endpoints(NameContains=self.name)["Endpoints"]
+            return [endpoint["EndpointName"] for endpoint in found]
+
+        for endpoint in left():
+            self.sagemaker.delete_endpoint(EndpointName=endpoint)
+        until(lambda: "gone" if not left() else "there", {"gone"})
+
     def call(self, endpoint: str, times: int, shift: float = 0) -> None:
         for _ in range(times):
             a, b = self.row(shift)
@@ -192,8 +205,10 @@ def until(look: Any, wanted: set[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def watched(server: ClaryServer) -> Watched:
-    return Watched(server)
+def watched(server: ClaryServer) -> Iterator[Watched]:
+    watched = Watched(server)
+    yield watched
+    watched.delete_endpoints()
 
 
 @pytest.fixture(scope="module")
