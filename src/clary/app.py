@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from clary import first_run, notebook_access
+from clary import first_run, notebook_access, plugins
 from clary.asgi import Application
 from clary.auth.authorize import Authorizer
 from clary.auth.credentials import Credentials
 from clary.auth.sigv4 import Authenticator
 from clary.clock import SystemClock
 from clary.compute.probe import probe
-from clary.compute.process import ProcessBackend
 from clary.controllers.capacity import Capacity
 from clary.controllers.endpoint import EndpointController
 from clary.controllers.identity import PREFIX, CredentialsPage
@@ -37,7 +36,6 @@ from clary.http import Request, Response
 from clary.invoke import Invoker
 from clary.notebook_proxy import NotebookProxy
 from clary.platform import Platform
-from clary.plugins import services
 from clary.protocol.model import Models
 from clary.protocol.route import Router
 from clary.protocol.validate import Validators
@@ -78,7 +76,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
     database = Database(settings.home / "clary.db", durable=settings.durability == "disk")
     records = Records(database)
     records.resume(clock.now())
-    offered = services()
+    offered = plugins.services()
     models = Models(list(offered))
     credentials = Credentials(records, clock, settings.account)
     authorizer = Authorizer(records, clock)
@@ -158,7 +156,7 @@ class Server:
         platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
         platform.credentials.bootstrap()
         first_run.prepare(platform)
-        backend = ProcessBackend(
+        backend = plugins.backend(self.settings.compute)(
             self.settings.home / "run", probe(isolation=self.settings.isolation), warm=self.settings.warm_workers
         )
         backend.on_change(lambda workload: _touch(platform, workload))

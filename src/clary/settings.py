@@ -32,6 +32,8 @@ class Settings:
     """How long a Describe of a running job may be held for the SageMaker SDK v2, which sleeps a lot by itself."""
     s3_domain: str = ""
     """Domain under which buckets are also addressed as host names."""
+    compute: str = "process"
+    """Where workloads run: the name of an entry point of the group `clary.compute`."""
     isolation: Literal["auto", "none"] = "auto"
     """`auto` uses what this machine allows; `none` runs workloads as plain processes."""
     warm_workers: bool = True
@@ -81,6 +83,7 @@ _KINDS: Mapping[str, type] = {
     "durability": str,
     "long_poll_s": float,
     "s3_domain": str,
+    "compute": str,
     "isolation": str,
     "warm_workers": bool,
     "job_parallelism": int,

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
+from importlib.metadata import entry_points
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-MODULES: Mapping[str, str] = {
-    "xgboost": "clary.algorithms.xgboost_algorithm",
-    "linear-learner": "clary.algorithms.linear_learner",
-    "kmeans": "clary.algorithms.kmeans",
-    "model-monitor": "clary.algorithms.model_monitor.analyzer",
-}
+from clary.algorithms.catalogue import PLUGINS
 
 
 def main(name: str, role: str) -> int:
     """Run an algorithm in a role and return the exit status."""
     # Only the module that is asked for: each one imports libraries of its own.
-    module = importlib.import_module(MODULES[name])
+    (entry,) = entry_points(group=PLUGINS, name=name)
+    algorithm = entry.load()
     if role == "process":
-        return int(module.main())
+        return int(algorithm())
     base = importlib.import_module("clary.algorithms.base")
     run = {"train": base.run_training, "serve": base.run_server}[role]
-    return int(run(module.ALGORITHM))
+    return int(run(algorithm))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -91,13 +93,22 @@ def resolve(image_uri: str) -> Image | None:
     for pattern, build in REPOSITORIES.items():
         if re.fullmatch(pattern, repository):
             return build(image_uri, repository, tag)
+    if repository in _installed():
+        return Image(image_uri, repository, tag, framework=repository, algorithm=repository)
     return None
+
+
+@cache
+def _installed() -> frozenset[str]:
+    """The algorithms that packages offer; an image that bears the name of one stands for it."""
+    return frozenset(entry.name for entry in entry_points(group=PLUGINS))
 
 
 def _brings_code(hyperparameters: Mapping[str, str], environment: Mapping[str, str]) -> bool:
     return any(name in hyperparameters or environment.get(name) for name in SUBMISSION)
 
 
+PLUGINS = "clary.algorithms"
 ECR_URI = re.compile(r"\d{12}\.dkr\.ecr[.-][^/]+/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@.+)?")
 BASE_PYTHON = "sagemaker-base-python"
 

@@ -91,12 +91,12 @@ class Plan:
 
 def count(variant: Variant, wish: Variant) -> int:
     """How many instances a variant shall have."""
-    return int(wish.get("DesiredInstanceCount", variant.get("InitialInstanceCount", 1)))
+    return int({"DesiredInstanceCount": variant.get("InitialInstanceCount", 1), **wish}["DesiredInstanceCount"])
 
 
 def weight(variant: Variant, wish: Variant) -> float:
     """The share of the traffic that a variant shall have, relative to the others."""
-    return float(wish.get("DesiredWeight", variant.get("InitialVariantWeight", 1.0)))
+    return float({"DesiredWeight": variant.get("InitialVariantWeight", 1.0), **wish}["DesiredWeight"])
 
 
 def _summary(variant: Variant, wish: Variant) -> dict[str, Any]:

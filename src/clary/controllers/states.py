@@ -32,7 +32,7 @@ class States:
         return frozenset(status for status, following in self.steps.items() if following <= _REMOVAL)
 
 
-_REMOVAL = frozenset({"Deleting", "Updating", "Pending", "Executing"})
+_REMOVAL = frozenset({"Deleting", "Updating", "Pending"})
 
 _JOB: Mapping[str, Set[str]] = {
     "InProgress": {"Completed", "Failed", "Stopping"},

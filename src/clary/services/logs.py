@@ -169,6 +169,8 @@ class Streams:
         if not self._platform.logs.has_stream(group, name):
             raise ResourceNotFoundException(_NO_STREAM)
         events = [(event["timestamp"], event["message"]) for event in request["logEvents"]]
+        if any(len(message.encode()) > EVENT_BYTES for _, message in events):
+            raise InvalidParameterException(f"Log event too large: more than {EVENT_BYTES} bytes.")
         if events != sorted(events, key=lambda event: event[0]):
             raise InvalidParameterException(
                 "Log events in a single PutLogEvents request must be in chronological order."

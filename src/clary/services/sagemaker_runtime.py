@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from clary.proxy import Answer, Route, Variant
 
 TIMEOUT_S = 60.0
-BODY_BYTES = 25 << 20
-"""Largest request; AWS allows 6 MB, 25 MB is what its newer limit is."""
 
 
 class ValidationError(ServiceError):

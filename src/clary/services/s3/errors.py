@@ -279,12 +279,6 @@ class OwnershipControlsNotFoundError(ServiceError):
     status = 404
 
 
-class ServerSideEncryptionConfigurationNotFoundError(ServiceError):
-    """The bucket has no encryption of its own."""
-
-    status = 404
-
-
 class ReplicationConfigurationNotFoundError(ServiceError):
     """The bucket is not replicated."""
 

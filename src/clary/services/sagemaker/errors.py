@@ -15,11 +15,3 @@ class ResourceInUse(ServiceError):
 
 class ResourceNotFound(ServiceError):
     """There is no such resource."""
-
-
-class ResourceLimitExceeded(ServiceError):
-    """More than the account may have."""
-
-
-class ConflictException(ServiceError):
-    """The resource is being changed by another request."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from clary import arn
 from clary.algorithms.catalogue import Image, resolve
 from clary.context import Principal, PrincipalKind
 from clary.controllers.states import States, transition
@@ -105,18 +104,6 @@ def s3_uri(uri: str, member: str) -> None:
     """
     if not uri.startswith("s3://") or not uri[5:].split("/", maxsplit=1)[0]:
         raise ValidationException(f"The S3 URI {uri!r} at {member} is not valid: it must begin with s3://BUCKET.")
-
-
-def account_of(role_arn: str) -> str:
-    """The account of a role.
-
-    Raises:
-        ValidationException: it is not an ARN.
-    """
-    try:
-        return arn.split(role_arn).account
-    except ValueError:
-        raise ValidationException(f"{role_arn} is not a valid ARN.") from None
 
 
 def _words(kind: Kind) -> str:

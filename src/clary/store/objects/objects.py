@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from clary.store.database import Database
     from clary.store.objects.version import Version
 
-Content_ = Content
-
 
 class Objects:
     """Objects and multipart uploads of all buckets.

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 TEXT_TYPES = frozenset({types.CSV, types.JSON})
 """Types whose bodies scripts receive as `str`."""
 
