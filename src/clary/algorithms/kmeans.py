@@ -19,7 +19,7 @@ from clary.algorithms import artefact
 from clary.algorithms.channels import Reading, read_channel
 from clary.algorithms.errors import ClientError
 from clary.algorithms.first_party import Answer, answering, quality
-from clary.algorithms.hyperparameters import AUTO, FRACTION, NOT_NEGATIVE, POSITIVE, Hyperparameter, integer
+from clary.algorithms.hyperparameters import AUTO, FRACTION, NOT_NEGATIVE, POSITIVE, Hyperparameter, boolean, integer
 from clary.toolkit.formats import content_type as types
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class KMeans:
         Hyperparameter("k", integer, required=True, within=POSITIVE),
         Hyperparameter("epochs", integer, default=1, within=POSITIVE),
         Hyperparameter("eval_metrics", _metrics, default=["msd"], choices=("msd", "ssd")),
+        # The SageMaker SDK always sends it; the data are dense here anyway.
+        Hyperparameter("force_dense", boolean, default=False),
         Hyperparameter("extra_center_factor", integer, default=AUTO, within=POSITIVE, auto=True),
         Hyperparameter("half_life_time_size", integer, default=0, within=NOT_NEGATIVE),
         Hyperparameter("init_method", str, default="random", choices=tuple(INITS)),

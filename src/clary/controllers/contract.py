@@ -11,12 +11,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clary.agent.workload import Bind
 from clary.instance_types import GIB, lookup
 
 if TYPE_CHECKING:
     from clary.compute.base import Observation
 
 HOST = "algo-1"
+PACKAGES = "CLARY_ENV_CACHE"
+"""Variable by which the launcher and the model server know the package folder."""
+
 LOST = "InternalServerError: We encountered an internal error. Please try again. (The processes of the job were lost.)"
 
 
@@ -39,6 +43,13 @@ def base_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "HOME": "/root",
     }
+
+
+def package_folder(home: Path) -> Bind:
+    """Where the packages that scripts ask for are kept, so that jobs share them; inside it has the same path."""
+    folder = home / "packages"
+    folder.mkdir(exist_ok=True)
+    return Bind(folder, str(folder), writable=True)
 
 
 def resource_config(instance_type: str) -> dict[str, Any]:

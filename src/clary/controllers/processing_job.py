@@ -10,7 +10,7 @@ from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import states
 from clary.controllers.container_metrics import ship_metrics
-from clary.controllers.contract import LOST, base_environment, resource_config, size
+from clary.controllers.contract import LOST, PACKAGES, base_environment, package_folder, resource_config, size
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.job import JobController
 from clary.controllers.staging import Source, Stager, StagingError
@@ -80,6 +80,7 @@ class ProcessingJobController(JobController):
         if image is None or not command:
             raise StagingError(f"ClientError: The image {application['ImageUri']} has no command of its own to run.")
         vcpus, memory = size(spec["ProcessingResources"]["ClusterConfig"]["InstanceType"])
+        packages = package_folder(self._platform.settings.home)
         isolated = bool(spec.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
         return Workload(
             id=self.workload_id(record),
@@ -89,6 +90,7 @@ class ProcessingJobController(JobController):
                 **base_environment(),
                 **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
                 **image.environment,
+                PACKAGES: packages.target,
                 "PROCESSING_JOB_NAME": record.name,
                 "PROCESSING_JOB_ARN": record.arn,
                 **spec.get("Environment", {}),
@@ -97,6 +99,7 @@ class ProcessingJobController(JobController):
             memory_bytes=memory,
             timeout_s=spec["StoppingCondition"]["MaxRuntimeInSeconds"],
             network=not isolated,
+            binds=(packages,),
             warm=self._platform.settings.warm_workers,
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
-from clary.controllers.contract import base_environment, size
+from clary.controllers.contract import PACKAGES, base_environment, package_folder, size
 from clary.controllers.identity import SECRET, environment, role_context
 from clary.controllers.joblog import JobLog, ensure_group
 from clary.controllers.staging import Source, Stager, StagingError, unpack
@@ -131,6 +131,7 @@ class Replicas:
         if image is None or command is None:
             raise StagingError(f"The image {server.container['Image']} is not for inference.")
         vcpus, memory = size(server.instance_type)
+        packages = package_folder(self._platform.settings.home)
         return Workload(
             id=identity,
             bundle=bundle,
@@ -139,6 +140,7 @@ class Replicas:
                 **base_environment(),
                 **({} if server.isolated else environment(self._platform, record, record.observed[SECRET])),
                 **image.environment,
+                PACKAGES: packages.target,
                 **variables,
                 **dict(server.environment),
                 "CLARY_SERVE_SOCKET": SOCKET_INSIDE,
@@ -146,6 +148,7 @@ class Replicas:
             cpus=vcpus,
             memory_bytes=server.memory_bytes or memory,
             network=not server.isolated,
+            binds=(packages,),
             warm=self._platform.settings.warm_workers,
         )
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from clary.agent.workload import Archive, Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import states
-from clary.controllers.contract import base_environment, failure_text, size, write_training_config
+from clary.controllers.contract import (
+    PACKAGES,
+    base_environment,
+    failure_text,
+    package_folder,
+    size,
+    write_training_config,
+)
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.job import JobController, seconds_between
 from clary.controllers.joblog import final, keep, measure
@@ -111,6 +118,7 @@ class TrainingJobController(JobController):
             raise StagingError(f"ClientError: Clary cannot run the image {algorithm['TrainingImage']}.")
         entrypoint = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
         vcpus, memory = size(spec["ResourceConfig"]["InstanceType"])
+        packages = package_folder(self._platform.settings.home)
         isolated = bool(spec.get("EnableNetworkIsolation"))
         command = entrypoint or image.train(spec.get("HyperParameters", {}), spec.get("Environment", {}))
         if not command:
@@ -123,6 +131,7 @@ class TrainingJobController(JobController):
                 **base_environment(),
                 **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
                 **image.environment,
+                PACKAGES: packages.target,
                 "TRAINING_JOB_NAME": record.name,
                 "TRAINING_JOB_ARN": record.arn,
                 **spec.get("Environment", {}),
@@ -135,6 +144,7 @@ class TrainingJobController(JobController):
                 Archive("ml/model", bundle / "model.tar.gz", keep_empty=True),
                 Archive("ml/output/data", bundle / "output.tar.gz"),
             ),
+            binds=(packages,),
             warm=self._platform.settings.warm_workers,
         )
 

@@ -84,7 +84,13 @@ def _digest(lines: Iterable[str]) -> str:
 def _fill(requirements: Path, folder: Path) -> Path:
     command = [*_installer(), "--target", str(folder), "-r", str(requirements)]
     done = subprocess.run(  # noqa: S603  # the installer is ours, the requirements are the user's to choose
-        command, cwd=requirements.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=requirements.parent,
+        env={**os.environ, "UV_SYSTEM_CERTS": "1"},  # as pip does: a company's certificates are the system's
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     sys.stdout.write(done.stdout)
     if done.returncode:
