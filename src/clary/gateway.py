@@ -55,6 +55,7 @@ class Gateway:
         self._authenticator = who
         self._invoke = invoke
         self._pages: dict[str, Page] = {}
+        self._flush: asyncio.Task[None] | None = None
 
     def add_page(self, prefix: str, page: Page) -> None:
         """Serves every path that begins with `prefix` from `page` rather than as an AWS call."""
@@ -118,8 +119,12 @@ class Gateway:
         )
 
     async def _sync(self) -> None:
-        if self._database.unsynced:
-            await asyncio.to_thread(self._database.sync)
+        """Returns once everything written so far is on the disk; calls that wait meanwhile share the next flush."""
+        wanted = self._database.written
+        while self._database.synced < wanted:
+            if self._flush is None or self._flush.done():
+                self._flush = asyncio.create_task(asyncio.to_thread(self._database.sync))
+            await asyncio.shield(self._flush)
 
     def _refuse(self, call: Call, error: ServiceError, request_id: str, path: str) -> Response:
         return serialize_error(call.protocol, call.service, error, request_id, operation=call.operation, resource=path)

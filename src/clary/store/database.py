@@ -68,9 +68,14 @@ class Database:
         return self._written
 
     @property
+    def synced(self) -> int:
+        """How many of them are as durable as they will be."""
+        return self._synced if self._durable else self._written
+
+    @property
     def unsynced(self) -> bool:
         """Whether a commit of this process is not on the disk yet."""
-        return self._durable and self._synced < self._written
+        return self.synced < self._written
 
     def sync(self) -> None:
         """Returns once all commits made before the call are on the disk; concurrent callers share one flush."""
