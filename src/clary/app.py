@@ -61,6 +61,18 @@ WEB_SOCKET_BYTES = 1 << 40
 """Notebooks send whole files through web sockets; only the memory sets a limit."""
 
 
+NAMED = (
+    "application-autoscaling",
+    "athena",
+    "ecr",
+    "events",
+    "glue",
+    "sagemaker-featurestore-runtime",
+    "sagemaker-metrics",
+)
+"""Services of the workflow that are not offered yet: their requests are understood, so that the refusal names them."""
+
+
 @dataclass(slots=True)
 class Parts:
     """The platform together with what only the composition root needs."""
@@ -77,7 +89,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
     records = Records(database)
     records.resume(clock.now())
     offered = plugins.services()
-    models = Models(list(offered))
+    models = Models([*offered, *(name for name in NAMED if name not in offered)])
     credentials = Credentials(records, clock, settings.account)
     authorizer = Authorizer(records, clock)
     invoke = Invoker(offered, models, Validators(), authorizer)
