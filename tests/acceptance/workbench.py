@@ -143,9 +143,7 @@ class Workbench:
 
     def settled(self, name: str, timeout_s: float = 60) -> dict[str, Any]:
         """The description of an endpoint that is neither being made nor changed."""
-        return until(
-            lambda: ended(self.sagemaker.describe_endpoint(EndpointName=name), "EndpointStatus"), timeout_s
-        )
+        return until(lambda: ended(self.sagemaker.describe_endpoint(EndpointName=name), "EndpointStatus"), timeout_s)
 
     def ask(self, endpoint: str, body: bytes | str, content_type: str = "text/csv") -> str:
         """The answer of an endpoint."""
