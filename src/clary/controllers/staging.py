@@ -19,6 +19,7 @@ import orjson
 
 from clary.errors import ServiceError
 from clary.http import FileBody, FileSlice, FileSlices
+from clary.toolkit import archive as archives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -205,8 +206,7 @@ def unpack(archive: Path, target: Path, uri: str) -> None:
         StagingError: it is no such archive.
     """
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(target, filter="data")
+        archives.unpack(archive, target)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise StagingError(f"ClientError: Failed to extract the archive {uri}: {error}") from error
     archive.unlink()

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clary.toolkit.archive import unpack
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -53,5 +55,4 @@ def _unpack(archive: Path, target: Path) -> None:
     if not tarfile.is_tarfile(archive):
         shutil.copy(archive, target)
         return
-    with tarfile.open(archive) as tar:
-        tar.extractall(target, filter="data")
+    unpack(archive, target)
