@@ -10,7 +10,7 @@ from clary.errors import NotSupported
 from clary.services.service import Check, Document, Handler, Reply, Service, method_name, runs_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
     from clary.auth.authorize import Authorizer

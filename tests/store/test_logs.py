@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from clary.store.database import Database
 from clary.store.logs import Logs, Window
-
-if TYPE_CHECKING:
-    from clary.store.database import Database
 
 GROUP = "1/r/group"
 
@@ -65,3 +66,22 @@ def test_deletion_and_expiry(logs: Logs) -> None:
     assert not logs.create_stream(GROUP, "s", 1)
     logs.delete_group(GROUP)
     assert logs.streams(GROUP) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    events=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=12),
+    stop=st.integers(0, 12),
+)
+def test_a_search_goes_on_where_it_stopped(events: list[tuple[str, int]], stop: int) -> None:
+    with TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "clary.db", durable=False)
+        logs = Logs(database)
+        for stream, moment in events:
+            logs.append(GROUP, stream, [(moment, "x")], 9)
+        whole = list(logs.merged(GROUP, "abc", Window(), None))
+        last = whole[stop - 1] if 0 < stop <= len(whole) else None
+        rest = list(logs.merged(GROUP, "abc", Window(), (last.time, last.stream, last.id) if last else None))
+        database.close()
+    assert [(event.time, event.stream) for event in whole] == sorted((moment, stream) for stream, moment in events)
+    assert rest == (whole[stop:] if last else whole)

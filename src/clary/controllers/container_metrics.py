@@ -22,15 +22,19 @@ NAMESPACE = "aws/sagemaker/Endpoints/data-metrics"
 SCHEDULE = "sagemaker_monitoring_schedule_name"
 """The variable by which the job of a monitoring execution is told from others."""
 
+FOLDER = "ml/output/metrics/cloudwatch"
+FILE_BYTES = 1 << 20
+"""How much of one file is read."""
+
 log = logging.getLogger(__name__)
 
 
-def ship_metrics(platform: Platform, job: Record, folder: Path) -> None:
-    """Stores what the files in `folder` tell; a line that is none of the contract's is left out."""
+def ship_metrics(platform: Platform, job: Record, bundle: Path) -> None:
+    """Stores what a job has left to tell; a line that is none of the contract's is left out."""
     if SCHEDULE not in job.spec.get("Environment", {}):
         return
     points = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in leavings.files(bundle, bundle / FOLDER):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 points.append(_point(json.loads(line)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
-from clary.controllers import states
+from clary.controllers import leavings, states
 from clary.controllers.container_metrics import ship_metrics
 from clary.controllers.contract import LOST, PACKAGES, base_environment, package_folder, resource_config, size
 from clary.controllers.identity import SECRET, environment
@@ -48,9 +48,9 @@ class ProcessingJobController(JobController):
     def bring_out(self, record: Record, bundle: Path, stager: Stager, seen: Observation) -> Record:  # noqa: ARG002  # outputs go out whatever happened
         """Uploads every output folder, also of a failed job, as far as there are files."""
         for _, s3 in _outputs(record):
-            stager.upload_folder(_local(bundle / "ml", s3), s3["S3Uri"])
-        ship_metrics(self._platform, record, bundle / "ml" / "output" / "metrics" / "cloudwatch")
-        message = _message(bundle / "ml" / "output" / "message")
+            stager.upload_folder(bundle, _local(bundle / "ml", s3), s3["S3Uri"])
+        ship_metrics(self._platform, record, bundle)
+        message = leavings.head(bundle, "ml/output/message", MESSAGE_BYTES).decode("utf-8", "ignore").strip()
         return replace(record, observed={**record.observed, "ExitMessage": message}) if message else record
 
     def failure(self, record: Record, bundle: Path, seen: Observation) -> str:  # noqa: ARG002  # the contract's shape
@@ -135,10 +135,3 @@ def _outputs(record: Record) -> list[tuple[dict[str, Any], dict[str, Any]]]:
 def _local(ml: Path, s3: dict[str, Any]) -> Path:
     path: str = s3.get("LocalPath", "/opt/ml/processing")
     return ml / path.removeprefix("/opt/ml/")
-
-
-def _message(path: Path) -> str:
-    try:
-        return path.read_bytes()[:MESSAGE_BYTES].decode("utf-8", "ignore").strip()
-    except FileNotFoundError:
-        return ""

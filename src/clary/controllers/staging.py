@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from clary.controllers import leavings
 from clary.errors import ServiceError
 from clary.http import FileBody, FileSlice, FileSlices
 from clary.toolkit import archive as archives
@@ -76,11 +77,17 @@ class Stager:
         except ServiceError as error:
             raise StagingError(f"ClientError: Artifact upload failed:{_told(error)}") from error
 
-    def upload_folder(self, folder: Path, uri: str) -> None:
-        """Copies every file below `folder` below the prefix `uri`; symbolic links are not followed."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
+    def upload_folder(self, bundle: Path, folder: Path, uri: str) -> None:
+        """Copies every file below `folder`, a part of `bundle`, below the prefix `uri`; links are not followed.
+
+        Raises:
+            StagingError: it is not allowed.
+        """
+        try:
+            for path in leavings.files(bundle, folder):
                 self.upload(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
+        except leavings.LeadsOut as error:
+            raise StagingError(f"ClientError: Artifact upload failed:{error}") from error
 
     def read(self, uri: str) -> bytes:
         """The content of one object.

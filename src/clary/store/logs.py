@@ -6,12 +6,13 @@ the position reached, in one transaction, so that a crash neither loses nor doub
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from clary.store.database import Database
 
@@ -117,6 +118,21 @@ class Logs:
         ).fetchall()
         return [Event(row[0], row[1], row[2], row[3], stream) for row in (rows if window.from_head else reversed(rows))]
 
+    def merged(
+        self, group: str, streams: Sequence[str], window: Window, after: tuple[int, str, int] | None
+    ) -> Iterator[Event]:
+        """The events of several streams in the order of time, stream and number, read bit by bit.
+
+        `after` is the time, stream and number of the event after which to begin.
+        """
+        walks = (self._walk(group, name, _from(window, name, after)) for name in streams)
+        return heapq.merge(*walks, key=lambda event: (event.time, event.stream, event.id))
+
+    def _walk(self, group: str, stream: str, window: Window) -> Iterator[Event]:
+        while events := self.events(group, stream, replace(window, limit=WALK_EVENTS)):
+            yield from events
+            window = replace(window, after=(events[-1].time, events[-1].id))
+
     def delete_stream(self, group: str, name: str) -> bool:
         """Removes a stream with its events; False when there is none."""
         with self._database.write() as connection:
@@ -166,5 +182,18 @@ class Logs:
             (min(time for time, _ in events), max(time for time, _ in events), now_ms, number),
         )
 
+
+def _from(window: Window, stream: str, after: tuple[int, str, int] | None) -> Window:
+    """What is left of a window in a stream when the merged events were read up to `after`."""
+    if after is None:
+        return window
+    time, name, number = after
+    if stream == name:
+        return replace(window, after=(time, number))
+    return replace(window, start=max(window.start, time if stream > name else time + 1))
+
+
+WALK_EVENTS = 1000
+"""How many events of a stream are read at once when several are merged."""
 
 _CREATE = "INSERT INTO log_streams (log_group, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"

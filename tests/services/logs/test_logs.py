@@ -74,6 +74,20 @@ def test_filters(cloud: Cloud, logs: Any) -> None:
     assert code(error) == "NotImplemented"
 
 
+def test_pages_hold_a_megabyte_at_most(cloud: Cloud, logs: Any) -> None:
+    cloud.parts.platform.logs.delete_group(f"123456789012/eu-west-1/{GROUP}")
+    put(logs, "a", *("x" * 400_000 for _ in range(2)))
+    now = int(time.time() * 1000)
+    more = [{"timestamp": now + 5 + index, "message": "y" * 400_000} for index in range(2)]
+    logs.put_log_events(logGroupName=GROUP, logStreamName="a", logEvents=more)
+    page = logs.get_log_events(logGroupName=GROUP, logStreamName="a", startFromHead=True)
+    assert len(page["events"]) == 2
+    rest = logs.get_log_events(logGroupName=GROUP, logStreamName="a", nextToken=page["nextForwardToken"])
+    assert [event["message"][0] for event in rest["events"]] == ["y", "y"]
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=GROUP)
+    assert [len(found["events"]) for found in pages] == [3, 1]
+
+
 def test_streams_are_described_in_pages(cloud: Cloud, logs: Any) -> None:
     cloud.parts.platform.logs.delete_group(f"123456789012/eu-west-1/{GROUP}")
     for name in ("j/1", "j/2", "k"):
