@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from clary.errors import ServiceError
-from clary.services.service import Check, Document, Service
+from clary.services.service import Check, Document, Service, in_thread
 from clary.store.metrics import Metric, Point
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Metrics:
         ]
         self._platform.metrics.put(_scope(ctx), points)
 
+    @in_thread
     def list_metrics(self, ctx: Context, request: api.ListMetricsInput) -> api.ListMetricsOutput:
         """The metrics seen, narrowed by namespace, name and dimensions."""
         dimensions = {wish["Name"]: wish["Value"] for wish in request.get("Dimensions", ()) if "Value" in wish}
@@ -63,6 +64,7 @@ class Metrics:
             answer["NextToken"] = str(start + PAGE)
         return answer
 
+    @in_thread
     def get_metric_statistics(self, ctx: Context, request: api.GetMetricStatisticsInput) -> Document:
         """Statistics of one metric over periods of equal length."""
         start, end, period = request["StartTime"].timestamp(), request["EndTime"].timestamp(), request["Period"]
@@ -90,6 +92,7 @@ class Metrics:
         ]
         return {"Label": request["MetricName"], "Datapoints": data}
 
+    @in_thread
     def get_metric_data(self, ctx: Context, request: api.GetMetricDataInput) -> api.GetMetricDataOutput:
         """One statistic each of several metrics over periods of equal length."""
         start, end = request["StartTime"].timestamp(), request["EndTime"].timestamp()
