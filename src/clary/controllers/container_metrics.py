@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from clary.controllers import leavings
 from clary.store.metrics import Metric, Point
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from clary.platform import Platform
@@ -34,14 +37,21 @@ def ship_metrics(platform: Platform, job: Record, bundle: Path) -> None:
     if SCHEDULE not in job.spec.get("Environment", {}):
         return
     points = []
-    for path in leavings.files(bundle, bundle / FOLDER):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                points.append(_point(json.loads(line)))
-            except (ValueError, KeyError, TypeError) as error:
-                log.warning("%s: a line of %s is no metric: %s", job.name, path.name, error)
+    for line in _lines(bundle):
+        try:
+            points.append(_point(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("%s: a line is no metric: %s", job.name, error)
     if points:
         platform.metrics.put(f"{job.account}/{job.region}", points)
+
+
+def _lines(bundle: Path) -> Iterator[str]:
+    with suppress(leavings.LeadsOut):
+        for path in leavings.files(bundle, bundle / FOLDER):
+            if path.suffix == ".jsonl":
+                name = str(path.relative_to(bundle))
+                yield from leavings.head(bundle, name, FILE_BYTES).decode("utf-8", "replace").splitlines()
 
 
 def _point(entry: dict[str, Any]) -> tuple[Metric, Point]:

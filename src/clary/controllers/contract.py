@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clary.agent.workload import Bind
+from clary.controllers import leavings
 from clary.instance_types import GIB, lookup
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def write_training_config(ml: Path, spec: dict[str, Any]) -> None:
         (config / f"{name}.json").write_text(json.dumps(content))
 
 
-def failure_text(path: Path, seen: Observation, instance_type: str) -> str:
+def failure_text(bundle: Path, seen: Observation, instance_type: str) -> str:
     """The failure reason of a training job; empty when it succeeded."""
     if seen.reason == "oom":
         found = lookup(instance_type)
@@ -92,10 +93,7 @@ def failure_text(path: Path, seen: Observation, instance_type: str) -> str:
         return LOST
     if seen.exit_code == 0:
         return ""
-    try:
-        told = path.read_bytes()[:1024].decode("utf-8", "replace").strip()
-    except FileNotFoundError:
-        told = ""
+    told = leavings.head(bundle, "ml/output/failure", 1024).decode("utf-8", "replace").strip()
     if told.startswith("ClientError"):
         return told
     return f"AlgorithmError: {told}, exit code: {seen.exit_code}"

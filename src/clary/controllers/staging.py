@@ -10,6 +10,7 @@ import gzip
 import os
 import shutil
 import tarfile
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
+
+
+NAME_BYTES = 255
+"""Longest name of a file on this machine."""
 
 
 class StagingError(Exception):
@@ -59,7 +64,12 @@ class Stager:
         target.mkdir(parents=True, exist_ok=True)
         size = 0
         for bucket, key, name in self.objects(source):
-            size += self._fetch(bucket, key, _inside(target, name), gunzip=source.gunzip)
+            try:
+                size += self._fetch(bucket, key, _inside(target, name), gunzip=source.gunzip)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                raise StagingError(f"ClientError: Data download failed:{key!r} is both a file and a folder.") from error
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise StagingError(f"ClientError: Data download failed:{key!r} is no gzip file: {error}") from error
         return size
 
     def upload(self, path: Path, uri: str) -> None:
@@ -153,10 +163,10 @@ class Stager:
         try:
             head, *names = orjson.loads(self.read(uri))
             bucket, prefix = split_uri(head["prefix"])
+            found = [(bucket, prefix + name, name) for name in names]
         except (ValueError, KeyError, TypeError) as error:
             raise StagingError(f"ClientError: The manifest {uri} is not valid: {error}") from error
-        for name in names:
-            yield bucket, prefix + name, name
+        yield from found
 
     def _keys(self, bucket: str, prefix: str) -> Iterator[str]:
         request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
@@ -226,7 +236,8 @@ def _name(key: str, prefix: str) -> str:
 
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
-    if ".." in PurePosixPath(name).parts:
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or "\0" in name or any(len(part.encode()) > NAME_BYTES for part in parts):
         raise StagingError(f"ClientError: Data download failed:the key {name!r} does not name a file within a folder.")
     return path
 

@@ -72,20 +72,20 @@ class TrainingJobController(JobController):
             stager.upload(bundle / "output.tar.gz", f"{prefix}/output.tar.gz")
         checkpoints = record.spec.get("CheckpointConfig")
         if checkpoints:
-            stager.upload_folder(bundle / "ml" / "checkpoints", checkpoints["S3Uri"])
+            stager.upload_folder(bundle, bundle / "ml" / "checkpoints", checkpoints["S3Uri"])
         if failed:
             return record
         uri = f"{prefix}/model.tar.gz"
         if record.spec["OutputDataConfig"].get("CompressionType") == "NONE":
             uri = f"{prefix}/model/"
-            stager.upload_folder(bundle / "ml" / "model", uri)
+            stager.upload_folder(bundle, bundle / "ml" / "model", uri)
         else:
             stager.upload(bundle / "model.tar.gz", uri)
         return replace(record, observed={**record.observed, "ModelArtifacts": {"S3ModelArtifacts": uri}})
 
     def failure(self, record: Record, bundle: Path, seen: Observation) -> str:
         """AlgorithmError with what the container wrote into /opt/ml/output/failure."""
-        return failure_text(bundle / "ml" / "output" / "failure", seen, record.spec["ResourceConfig"]["InstanceType"])
+        return failure_text(bundle, seen, record.spec["ResourceConfig"]["InstanceType"])
 
     def enter(self, record: Record, phase: str, now: datetime) -> Record:
         """Adds a secondary status, and the times once the job has ended."""
