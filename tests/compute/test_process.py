@@ -344,3 +344,23 @@ def test_nothing_is_left_behind(bench: Bench) -> None:
 
 def _alive(word: str) -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cmdline"]) if any(word in part for part in p.info["cmdline"] or [])]
+
+
+@needs_namespaces
+def test_what_a_workload_installs_is_its_own(bench: Bench) -> None:
+    place = "import sysconfig, pathlib; p = pathlib.Path(sysconfig.get_path('purelib')); "
+    bench.run("install", "python", "-c", place + "(p / 'left_behind.py').write_text('told = 1')")
+    assert bench.log("install") == []
+    seen = bench.run("look", "python", "-c", place + "print((p / 'left_behind.py').exists())")
+    assert (seen.exit_code, bench.log("look")) == (0, ["False"])
+    assert not (bench.folder / "install" / bundle.SCRATCH).exists()
+
+
+def test_a_folder_is_removed_with_what_was_made_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").touch()
+    (tmp_path / "a" / "link").symlink_to("/nowhere")
+    (tmp_path / "a" / "b").chmod(0)
+    bundle.remove(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    bundle.remove(tmp_path / "a")

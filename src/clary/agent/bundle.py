@@ -5,14 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+import stat
 import struct
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 TASK = "workload.json"
 STATUS = "status.json"
@@ -60,6 +62,17 @@ def address(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+def remove(folder: Path) -> None:
+    """Take away a folder with all that a workload put into it, also what it made unreadable; safe to repeat."""
+    for path, names, _ in os.walk(folder):
+        for name in names:
+            place = Path(path) / name
+            if not place.is_symlink():
+                with suppress(OSError):
+                    place.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def claim(bundle: Path) -> bool:

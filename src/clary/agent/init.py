@@ -117,6 +117,8 @@ def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
         memory_bytes=workload.memory_bytes,
         network=workload.network,
         forwards=workload.forwards,
+        layers=workload.root or scratch,
+        changeable=task.changeable,
         root=workload.root,
     )
     view.base.mkdir(parents=True, exist_ok=True)

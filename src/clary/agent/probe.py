@@ -69,7 +69,14 @@ def _enter_sandbox(*, network: bool) -> None:
 
 def _smallest_view(folder: Path, *, network: bool) -> sandbox.View:
     return sandbox.View(
-        base=folder, hostname="probe", hosts=(), binds=(), cgroups={}, memory_bytes=1 << 20, network=network
+        base=folder,
+        hostname="probe",
+        hosts=(),
+        binds=(),
+        cgroups={},
+        memory_bytes=1 << 20,
+        network=network,
+        layers=folder,
     )
 
 

@@ -58,6 +58,10 @@ class View:
     memory_bytes: int
     network: bool
     forwards: tuple[Forward, ...] = ()
+    layers: Path
+    """Where changes to folders are kept that are shown with a layer of their own."""
+    changeable: tuple[str, ...] = ()
+    """Folders of the machine that are shown with such a layer."""
     root: Path | None = None
     """Where the writable system is kept."""
 
@@ -79,7 +83,8 @@ def enter(view: View, relay: socket.socket | None = None) -> None:
     _system(view.root)
     _settings(view)
     for bind in sorted(view.binds, key=lambda bind: Path(bind.target).parts):
-        _show(bind.source, bind.target, writable=bind.writable)
+        if bind.target not in view.changeable or not _layered(bind.target, view.layers):
+            _show(bind.source, bind.target, writable=bind.writable)
     if view.root is not None:
         _package_folders(view.root)
     _processes()
@@ -141,7 +146,7 @@ def _system(root: Path | None) -> None:
 
 
 def _layered(name: str, root: Path) -> bool:
-    """Show a system folder with a layer of its own for changes; False where that cannot be."""
+    """Show a folder with a layer of its own for changes, kept in `root`; False where that cannot be."""
     if Path(f"{_HOST}{name}").stat().st_uid != os.getuid():
         # An ordinary user's namespace does not know the owner of the system, so nobody inside could change it anyway.
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import selectors
-import shutil
 import signal
 import socket
 import sys
@@ -246,7 +245,7 @@ class Supervisor:
         peak = self._cgroups.peak_memory_bytes() or self._peak_bytes
         self._cgroups.kill()
         self._cgroups.remove()
-        shutil.rmtree(self._folder / bundle.SCRATCH, ignore_errors=True)
+        bundle.remove(self._folder / bundle.SCRATCH)
         code = os.waitstatus_to_exitcode(status)
         self._status |= {
             "phase": "exited",

@@ -91,6 +91,8 @@ class Task:
     """Folder for control groups by version 1 controller, or by the word `unified` for version 2."""
     readonly: tuple[str, ...] = ()
     """Folders outside the system's own that every workload may read: the Python installation and its packages."""
+    changeable: tuple[str, ...] = ()
+    """Those of them to which a workload may add, for itself alone: the environment into which scripts install."""
     notify: str = ""
     """Unix datagram socket that is told the workload's id when its phase changes."""
 
@@ -111,7 +113,8 @@ class Task:
         workload["archives"] = tuple(
             Archive(a["source"], Path(a["target"]), a["keep_empty"]) for a in workload["archives"]
         )
-        return cls(**{**value, "workload": Workload(**workload), "readonly": tuple(value["readonly"])})
+        folders = {name: tuple(value[name]) for name in ("readonly", "changeable")}
+        return cls(**{**value, **folders, "workload": Workload(**workload)})
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +62,7 @@ class ProcessBackend:
             isolation=self._machine.isolation,
             cgroups=self._machine.cgroups,
             readonly=_installed(),
+            changeable=(sys.prefix,) if sys.prefix != sys.base_prefix else (),
             notify=str(self._watcher.address),
         )
         bundle.write(folder / bundle.TASK, task.to_json())
@@ -212,7 +212,7 @@ def _clear(folder: Path) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     groups.remove()
-    shutil.rmtree(folder / bundle.SCRATCH, ignore_errors=True)
+    bundle.remove(folder / bundle.SCRATCH)
 
 
 def _observation(status: dict[str, Any]) -> Observation:

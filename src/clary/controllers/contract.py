@@ -5,6 +5,7 @@ Source: the SageMaker developer guide, "How Amazon SageMaker Provides Training I
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -43,13 +44,18 @@ def base_environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "HOME": "/root",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
     }
 
 
-def package_folder(home: Path) -> Bind:
-    """Where the packages that scripts ask for are kept, so that jobs share them; inside it has the same path."""
-    folder = home / "packages"
-    folder.mkdir(exist_ok=True)
+def package_folder(home: Path, role_arn: str) -> Bind:
+    """Where the packages that scripts ask for are kept; inside it has the same path.
+
+    Shared by the jobs of one role only: whoever can write here runs code in the next job.
+    """
+    folder = home / "packages" / hashlib.sha256(role_arn.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
     return Bind(folder, str(folder), writable=True)
 
 

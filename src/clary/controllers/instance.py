@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-import os
-import shutil
-import stat
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary import instance_folder
+from clary.agent import bundle
 from clary.compute.base import Workload
 from clary.controllers.contract import base_environment, size
 from clary.controllers.identity import SECRET, new_secret
@@ -21,6 +18,7 @@ from clary.instance_types import GIB, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from clary.compute.base import Backend, Handle, Observation
     from clary.instance_folder import InstanceFolder
@@ -132,7 +130,7 @@ class InstanceController:
     def _gone(self, record: Record, now: datetime) -> Record:
         """Removes everything but the record and the console, which may tell why."""
         self._clear(record)
-        _remove(self._folder(record).root)
+        bundle.remove(self._folder(record).root)
         for kind, member in (("volume", "VolumeId"), ("network-interface", "NetworkInterfaceId")):
             part = self._platform.records.get(kind, record.account, record.region, record.observed[member])
             if part is not None:
@@ -144,7 +142,7 @@ class InstanceController:
         end = record.modified + VISIBLE
         if now < end:
             return replace(record, due=end)
-        _remove(self._folder(record).path)
+        bundle.remove(self._folder(record).path)
         return None
 
     # Parts
@@ -201,7 +199,7 @@ class InstanceController:
             self._backend.delete(handle)
         folder = self._folder(record)
         folder.keep_console()
-        _remove(folder.boot)
+        bundle.remove(folder.boot)
 
     def _handle(self, record: Record) -> Handle | None:
         return self._backend.find(self._workload_id(record), self._folder(record).boot)
@@ -247,15 +245,3 @@ def _fill(run: Path, user_data: str | None) -> None:
         (tools / name).chmod(0o755)
     if user_data:
         (run / "user-data").write_bytes(base64.b64decode(user_data))
-
-
-def _remove(folder: Path) -> None:
-    """Removes a folder with all that an instance put into it, also what it made unreadable."""
-    if not folder.exists():
-        return
-    for path, names, _ in os.walk(folder):
-        for name in names:
-            place = Path(path) / name
-            if not place.is_symlink():
-                place.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder)

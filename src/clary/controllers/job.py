@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from clary.agent.bundle import remove
 from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
 from clary.controllers.joblog import JobLog, ensure_group
 from clary.controllers.staging import Stager, StagingError
@@ -102,7 +102,7 @@ class JobController(ABC):
             record = self._with_secret(self.enter(record, "Downloading", now))
             # Stored at once: Describe tells the phase, and the workload may ask for credentials with the secret.
             record = self._platform.records.update(record)
-            shutil.rmtree(bundle, ignore_errors=True)
+            remove(bundle)
             try:
                 workload = self.prepare(record, bundle, self.stager(record))
             except (StagingError, RoleGone) as error:
@@ -159,7 +159,7 @@ class JobController(ABC):
         if handle is not None:
             self._backend.delete(handle)
         self._capacity.leave(self.workload_id(record))
-        shutil.rmtree(bundle, ignore_errors=True)
+        remove(bundle)
         observed = {key: value for key, value in record.observed.items() if key not in {"Handle", SECRET}}
         return replace(record, observed=observed, due=None)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clary import arn
+from clary.expressions import Expression
 from clary.store.metrics import Metric, Point
 from clary.store.records import AlreadyExists, Record
 
@@ -21,7 +21,7 @@ READ_BYTES = 4 << 20
 """Most that is taken over in one step; more waits for the next."""
 
 MATCHED_CHARACTERS = 4096
-"""Longer lines are searched for metrics up to here: expressions come from users and may be slow."""
+"""Longer lines are searched for metrics up to here."""
 
 LOG_GROUP = "log-group"
 METRICS_NAMESPACE = "/aws/sagemaker/TrainingJobs"
@@ -81,7 +81,7 @@ def measure(
     definitions: Sequence[Mapping[str, str]], events: Iterable[tuple[int, str]]
 ) -> list[tuple[str, float, float]]:
     """What the metric definitions of a job find in log lines: (name, seconds since 1970, value)."""
-    compiled = [(entry["Name"], re.compile(entry["Regex"])) for entry in definitions]
+    compiled = [(entry["Name"], Expression(entry["Regex"])) for entry in definitions]
     found = []
     for moment, text in events:
         for name, expression in compiled:
@@ -91,13 +91,13 @@ def measure(
     return found
 
 
-def _value(expression: re.Pattern[str], text: str) -> float | None:
-    match = expression.search(text) or (expression.search(text.replace("#011", "\t")) if "#011" in text else None)
-    if match is None or not match.groups():
-        return None
+def _value(expression: Expression, text: str) -> float | None:
+    found = expression.group(text)
+    if found is None and "#011" in text:
+        found = expression.group(text.replace("#011", "\t"))
     try:
-        return float(match[1])
-    except (TypeError, ValueError):
+        return None if found is None else float(found)
+    except ValueError:
         return None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from clary.agent.bundle import remove
 from clary.controllers.identity import SECRET, RoleGone, new_secret
 from clary.controllers.notebook_workload import NotebookGone, NotebookWorkloads
 from clary.controllers.states import NOTEBOOK_INSTANCE, transition
@@ -45,7 +45,7 @@ class NotebookInstanceController:
         """Takes the instance's next step."""
         if record.status == "Deleting":
             self._clear(record)
-            shutil.rmtree(self._workloads.volume(record), ignore_errors=True)
+            remove(self._workloads.volume(record))
             return None
         if record.status == "Updating":
             return replace(transition(NOTEBOOK_INSTANCE, record, "Stopped", now), due=None)
@@ -85,7 +85,7 @@ class NotebookInstanceController:
             record = self._with_secrets(record, now)
             # Stored at once: the instance may ask for credentials as soon as it runs.
             record = self._platform.records.update(record)
-            shutil.rmtree(bundle, ignore_errors=True)
+            remove(bundle)
             try:
                 workload = self._workloads.prepare(record)
             except NotebookGone as error:
@@ -137,7 +137,7 @@ class NotebookInstanceController:
         if handle is not None:
             self._workloads.take_over_logs(record)
             self._backend.delete(handle)
-        shutil.rmtree(self._workloads.bundle(record), ignore_errors=True)
+        remove(self._workloads.bundle(record))
 
 
 def _bare(record: Record) -> Record:

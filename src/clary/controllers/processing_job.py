@@ -80,7 +80,7 @@ class ProcessingJobController(JobController):
         if image is None or not command:
             raise StagingError(f"ClientError: The image {application['ImageUri']} has no command of its own to run.")
         vcpus, memory = size(spec["ProcessingResources"]["ClusterConfig"]["InstanceType"])
-        packages = package_folder(self._platform.settings.home)
+        packages = package_folder(self._platform.settings.home, spec["RoleArn"])
         isolated = bool(spec.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
         return Workload(
             id=self.workload_id(record),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import socket
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
+from clary.agent.bundle import remove
 from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers.contract import PACKAGES, base_environment, package_folder, size
@@ -75,7 +75,7 @@ class Replicas:
         handle = self._backend.find(identity, bundle)
         if handle is not None:
             return handle
-        shutil.rmtree(bundle, ignore_errors=True)
+        remove(bundle)
         self._unpack(record, server, bundle / "ml" / "model")
         return self._backend.start(self._workload(record, server, bundle, identity))
 
@@ -99,7 +99,7 @@ class Replicas:
     def remove(self, record: Record, name: str, handle: Handle) -> None:
         """Ends the server at once and removes its folder."""
         self._backend.delete(handle)
-        shutil.rmtree(self.bundle(record, name), ignore_errors=True)
+        remove(self.bundle(record, name))
 
     def take_over_log(self, record: Record, name: str, group: str, stream: str) -> None:
         """Moves new lines of the server's log into its stream."""
@@ -131,7 +131,7 @@ class Replicas:
         if image is None or command is None:
             raise StagingError(f"The image {server.container['Image']} is not for inference.")
         vcpus, memory = size(server.instance_type)
-        packages = package_folder(self._platform.settings.home)
+        packages = package_folder(self._platform.settings.home, server.role_arn)
         return Workload(
             id=identity,
             bundle=bundle,

@@ -118,7 +118,7 @@ class TrainingJobController(JobController):
             raise StagingError(f"ClientError: Clary cannot run the image {algorithm['TrainingImage']}.")
         entrypoint = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
         vcpus, memory = size(spec["ResourceConfig"]["InstanceType"])
-        packages = package_folder(self._platform.settings.home)
+        packages = package_folder(self._platform.settings.home, spec["RoleArn"])
         isolated = bool(spec.get("EnableNetworkIsolation"))
         command = entrypoint or image.train(spec.get("HyperParameters", {}), spec.get("Environment", {}))
         if not command:
