@@ -10,6 +10,9 @@ import re
 from typing import TYPE_CHECKING
 
 from clary.errors import NotSupported
+from clary.expressions import Expression
+
+from .errors import InvalidParameterException
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +25,16 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
     Raises:
         NotSupported: patterns for JSON (`{...}`) and for columns (`[...]`).
+        InvalidParameterException: the regular expression is none.
     """
     pattern = pattern.strip()
     if pattern.startswith(("{", "[")):
         raise NotSupported("Clary does not support JSON and column filter patterns yet, only terms.")
     if len(pattern) > 1 and pattern.startswith("%") and pattern.endswith("%"):
-        expression = re.compile(pattern[1:-1])
-        return lambda message: expression.search(message) is not None
+        try:
+            return Expression(pattern[1:-1]).occurs
+        except ValueError as error:
+            raise InvalidParameterException(f"Invalid regular expression in the filter pattern: {error}") from None
     wanted: dict[str, list[str]] = {"": [], "-": [], "?": []}
     for match in _TERM.finditer(pattern):
         quoted = match["quoted"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from clary.controllers import states
 from clary.errors import ValidationException
+from clary.expressions import Expression
 
 from . import kinds
 from .jobs import check_role, delete_finished, image, s3_uri, secondary, stop
@@ -58,6 +59,7 @@ def check_training(request: Members) -> None:
             "Clary does not support AlgorithmName (marketplace algorithms) yet; give a TrainingImage."
         )
     image(algorithm["TrainingImage"])
+    _check_metrics(algorithm)
     channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     if len(channels) != len(set(channels)):
         raise ValidationException("Channel names must be unique.")
@@ -68,6 +70,17 @@ def check_training(request: Members) -> None:
         s3_uri(source["S3DataSource"]["S3Uri"], f"channel {channel['ChannelName']}")
     s3_uri(request["OutputDataConfig"]["S3OutputPath"], "OutputDataConfig.S3OutputPath")
     _check_resources(request)
+
+
+def _check_metrics(algorithm: Members) -> None:
+    for metric in algorithm.get("MetricDefinitions", ()):
+        try:
+            Expression(metric["Regex"])
+        except ValueError as error:
+            raise ValidationException(
+                f"The regular expression of the metric {metric['Name']} is not valid: {error}. Clary takes the syntax "
+                "of RE2, which has no look-around and no back references."
+            ) from None
 
 
 def with_defaults(request: Members) -> Document:
