@@ -72,7 +72,7 @@ def test_s3_operations(wire: Wire, method: str, path: str, query: str, headers: 
 )
 def test_bucket_and_key(wire: Wire, path: str, host: str, bucket: str, key: str) -> None:
     call = wire.route(s3_request("GET", path, host=host))
-    assert call.path_parameters == {"Bucket": bucket, "Key": key}
+    assert call.parameters == {"Bucket": bucket, "Key": key}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_services_that_share_a_signing_name_are_told_by_path(
     wire: Wire, method: str, path: str, service: str, operation: str, labels: dict[str, str]
 ) -> None:
     call = wire.route(Request(method, path, "", signed("sagemaker"), BytesBody(b"{}")))
-    assert (call.service, call.operation, call.path_parameters) == (service, operation, labels)
+    assert (call.service, call.operation, call.parameters) == (service, operation, labels)
 
 
 def test_query_services_in_body_and_address(wire: Wire) -> None:

@@ -18,7 +18,7 @@ from clary.protocol.errors import (
 )
 from clary.protocol.form_shapes import FormReaders
 from clary.protocol.json_shapes import JsonReaders, loads
-from clary.protocol.rest import RequestBindings, Unreadable, parse_query
+from clary.protocol.rest import RequestBindings, Unreadable
 from clary.protocol.xml_shapes import XmlReaders, parse_xml
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def parse(call: Call, http: Request) -> dict[str, Any]:
         ServiceError: the body, a header or the query string cannot be read as the operation's input.
     """
     try:
-        return await call.codec.parse(http, call.path_parameters)
+        return await call.codec.parse(http, call.parameters)
     except RecursionError:
         raise _too_deep(call.protocol) from None
 
@@ -76,9 +76,8 @@ class Parsers:
         form = self._form
         read_members = form.reader(shape)
 
-        async def parse_form(http: Request, _: Mapping[str, str]) -> dict[str, Any]:
-            text = (await read_body(http, BODY_LIMIT_BYTES)).decode("utf-8", "replace")
-            fields = {name: values[-1] for name, values in {**parse_query(http.query), **parse_query(text)}.items()}
+        async def parse_form(_: Request, fields: Mapping[str, str]) -> dict[str, Any]:
+            # The router has read them, since only a form itself tells its operation.
             members: dict[str, Any] = read_members(form.fold(fields), "")
             return members
 

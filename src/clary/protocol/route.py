@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -40,20 +41,22 @@ _PRESIGNED = re.compile(r"(?:^|&)X-Amz-Credential=([^&]+)", re.IGNORECASE)
 _CBOR_PATH = re.compile(r"/service/([^/]+)/operation/([^/]+)")
 _FORM = "application/x-www-form-urlencoded"
 _QUERY = frozenset({"query", "ec2"})
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One operation as a request calls it.
 
-    `protocol` is the name that botocore gives it; `path_parameters` are the decoded labels of a REST path.
+    `protocol` is the name that botocore gives it; `parameters` are the decoded labels of a REST path, or the fields of
+    a form.
     """
 
     service: str
     operation: str
     protocol: str
     model: OperationModel
-    path_parameters: Mapping[str, str]
+    parameters: Mapping[str, str]
     codec: Codec
 
 
@@ -122,7 +125,7 @@ class Router:
             raise UnknownOperationException(f"Unknown path {path}", service="", protocol=CBOR)
         return self._call(service, match[2], CBOR)
 
-    def _call(self, service: str, operation: str, protocol: str, labels: Mapping[str, str] | None = None) -> Call:
+    def _call(self, service: str, operation: str, protocol: str, parameters: Mapping[str, str] = _NONE) -> Call:
         if protocol not in self._models.protocols(service):
             raise _unknown_operation(service, operation, protocol)
         try:
@@ -130,21 +133,22 @@ class Router:
         except KeyError:
             raise _unknown_operation(service, operation, protocol) from None
         codec = self.codecs.codec(service, operation, protocol)
-        return Call(service, operation, protocol, model, labels or {}, codec)
+        return Call(service, operation, protocol, model, parameters, codec)
 
     async def _form_call(self, http: Request, service: str | None) -> Call:
         try:
             text = (await read_body(http, BODY_LIMIT_BYTES)).decode("utf-8", "replace")
         except RequestEntityTooLarge as error:
             raise RequestTooLarge(error.message, service=service or "sts", protocol="query") from None
-        fields = {**parse_query(http.query), **parse_query(text)}
+        read = {**parse_query(http.query), **parse_query(text)}
+        fields = {name: values[-1] for name, values in read.items()}
         if service is None:
             # Calls that need no signature (AssumeRoleWithWebIdentity) tell their service by its version alone.
-            service = self._by_version.get(fields.get("Version", [""])[0], "sts")
+            service = self._by_version.get(fields.get("Version", ""), "sts")
         protocol = "ec2" if service == "ec2" else "query"
         if "Action" not in fields:
             raise MissingAction("Could not find operation", service=service, protocol=protocol)
-        return self._call(service, fields["Action"][-1], protocol)
+        return self._call(service, fields["Action"], protocol, fields)
 
     def _path_call(self, http: Request, services: list[str]) -> Call:
         for service in services:
