@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import statistics
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 Address = tuple[str, int]
 
@@ -87,7 +89,8 @@ class _Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     async def ask(self, request: bytes) -> int:
-        answered = self._answered = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._answered = answered
         self._parser = httptools.HttpResponseParser(self)
         self.body = b""
         self._transport.write(request)

@@ -134,9 +134,7 @@ def _moto(stack: ExitStack) -> Target:
     )
     for number in range(FEW):
         arn = iam.create_role(RoleName=f"role-{number}", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
-        sagemaker.create_model(
-            ModelName=f"model-{number}", ExecutionRoleArn=arn, PrimaryContainer={"Image": IMAGE}
-        )
+        sagemaker.create_model(ModelName=f"model-{number}", ExecutionRoleArn=arn, PrimaryContainer={"Image": IMAGE})
     return Target("moto", signer, pid)
 
 

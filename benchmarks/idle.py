@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.client import load
 from benchmarks.processes import cpu_seconds, descendants, memory_mb, own_memory_mb, tree_memory_mb
 from benchmarks.report import Row, at_most, fact, median
 from benchmarks.servers import clary, free_port, peer
 from benchmarks.signed import Signer
-from tests.server import ClaryServer
+
+if TYPE_CHECKING:
+    from tests.server import ClaryServer
 
 TITLE = "Start and idle memory"
 ROUNDS = 7

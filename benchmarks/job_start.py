@@ -24,6 +24,7 @@ IMPORTS = {"standard": b"", "science": b"import pandas, sklearn.linear_model, xg
 SCRIPT = b"import time\n%sprint(f'begun={time.time()};', flush=True)\n"
 SETTLE_S = 12.0
 """Until the warm interpreter has imported its libraries."""
+_UNDER_WAY = "InProgress"
 
 
 class Jobs:
@@ -45,11 +46,11 @@ class Jobs:
         name = f"{script}-{self._count}"
         started = time.time()
         self._create(name, script)
-        while (status := self._sagemaker.describe_training_job(TrainingJobName=name))["TrainingJobStatus"] == "InProgress":
+        while (job := self._sagemaker.describe_training_job(TrainingJobName=name))["TrainingJobStatus"] == _UNDER_WAY:
             time.sleep(0.01)
         ended = time.time()
-        if status["TrainingJobStatus"] != "Completed":
-            raise RuntimeError(f"{name}: {status.get('FailureReason')}")
+        if job["TrainingJobStatus"] != "Completed":
+            raise RuntimeError(f"{name}: {job.get('FailureReason')}")
         return self._begun(name) - started, ended - started
 
     def _create(self, name: str, script: str) -> None:

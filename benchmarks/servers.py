@@ -68,8 +68,8 @@ def python(name: str) -> Path:
         uv = str(Path(sys.executable).with_name("uv"))
         print(f"Installing {requirements.relative_to(ROOT)} into {environment.name} ...", file=sys.stderr)
         subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, environment], check=True)
-        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", program, "-r", requirements]
-        subprocess.run(install, check=True)
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(program)]
+        subprocess.run([*install, "-r", str(requirements)], check=True)
         stamp.write_text(requirements.read_text())
     return program
 

@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Model(litserve.LitAPI):
-    def setup(self, device: str) -> None:
+    def setup(self, _device: str) -> None:
         self.model = joblib.load(os.environ["BENCH_MODEL"])
 
     def decode_request(self, request):  # type: ignore[no-untyped-def]  # LitServe reads a type as a schema
@@ -27,4 +27,5 @@ class Model(litserve.LitAPI):
 
 if __name__ == "__main__":
     server = litserve.LitServer(Model(), accelerator="cpu", workers_per_device=1)
-    server.run(port=int(sys.argv[1]), host="127.0.0.1", num_api_servers=1, generate_client_file=False, log_level="warning")
+    options = {"num_api_servers": 1, "generate_client_file": False, "log_level": "warning"}
+    server.run(port=int(sys.argv[1]), host="127.0.0.1", **options)
