@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
 
+from tests.cloud import Cloud
 from tests.server import ClaryServer
 
 if TYPE_CHECKING:
@@ -33,3 +35,17 @@ def client(server: ClaryServer) -> Client:
 def short_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose path leaves room for Unix sockets below it."""
     return tmp_path_factory.mktemp("h")
+
+
+@pytest.fixture(scope="session")
+def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path_factory.mktemp("cloud"), botocore.session.Session())
+    yield cloud
+    cloud.close()
+
+
+@pytest.fixture
+def cloud(shared_cloud: Cloud) -> Cloud:
+    """A platform with nothing in it but the root user."""
+    shared_cloud.empty()
+    return shared_cloud

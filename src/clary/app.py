@@ -23,6 +23,7 @@ from clary.controllers.identity import PREFIX, CredentialsPage
 from clary.controllers.instance import InstanceController
 from clary.controllers.instance_metadata import PREFIX as METADATA_PREFIX
 from clary.controllers.instance_metadata import MetadataPage
+from clary.controllers.log_group import LogGroupController
 from clary.controllers.loop import Controller, Loop
 from clary.controllers.monitoring_execution import MonitoringExecutionController
 from clary.controllers.monitoring_schedule import MonitoringScheduleController
@@ -124,6 +125,7 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         TrainingJobController(platform, backend, capacity),
         ProcessingJobController(platform, backend, capacity),
         EndpointController(platform, backend),
+        LogGroupController(platform),
         TransformJobController(platform, backend, capacity),
         TuningJobController(platform),
         MonitoringScheduleController(platform),

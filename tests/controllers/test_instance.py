@@ -11,7 +11,6 @@ import pytest
 from clary import instance_folder
 from clary.compute.base import Observation
 from clary.http import BytesBody, Request, Response
-from tests.services.conftest import Cloud, cloud, shared_cloud
 from tests.services.ec2.conftest import TRUST_EC2, Instances, instances
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from clary.controllers.instance import InstanceController
 from tests.controllers.by_hand import BackendByHand
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Cloud
+    from tests.cloud import Cloud
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"

@@ -9,7 +9,7 @@ from botocore.handlers import base64_encode_user_data
 from tests.services.ec2.conftest import TRUST_EC2, refusal
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Cloud
+    from tests.cloud import Cloud
     from tests.services.ec2.conftest import Instances
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tests.services.ec2.conftest import TRUST_EC2, refusal
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Cloud
+    from tests.cloud import Cloud
     from tests.services.ec2.conftest import Instances
 
 

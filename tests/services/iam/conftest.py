@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Cloud
+    from tests.cloud import Cloud
 
 ACCOUNT = "123456789012"
 READ = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]})

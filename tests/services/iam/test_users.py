@@ -8,7 +8,7 @@ import pytest
 from tests.services.iam.conftest import ACCOUNT, READ, allowing, refusal
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Cloud
+    from tests.cloud import Cloud
 
 
 def test_life_of_a_user(iam: Any) -> None:

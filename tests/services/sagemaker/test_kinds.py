@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Cloud
+    from tests.cloud import Cloud
 
 ROLE = "arn:aws:iam::123456789012:role/run"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from tests.services.sagemaker.test_kinds import IMAGE, ROLE, TRUST
 
 if TYPE_CHECKING:
-    from tests.services.conftest import Cloud
+    from tests.cloud import Cloud
 
 CHANNEL = {
     "ChannelName": "train",

@@ -9,7 +9,7 @@ from clary.services.service import in_thread
 from clary.store.records import AlreadyExists, Query, Record
 
 from .errors import InvalidParameterException, ResourceAlreadyExistsException
-from .names import DAY_MS, KIND, address, group, group_arn, milliseconds
+from .names import KIND, address, group, group_arn
 
 if TYPE_CHECKING:
     from clary.api import logs as api
@@ -68,7 +68,6 @@ class Groups:
             answer["nextToken"] = page[-1].name
         return answer
 
-    @in_thread
     def put_retention_policy(self, ctx: Context, request: api.PutRetentionPolicyRequest) -> None:
         """Lets events expire after a number of days."""
         days = request["retentionInDays"]
@@ -77,9 +76,8 @@ class Groups:
             raise InvalidParameterException(f"retentionInDays must be one of {allowed}")
         record = group(self._platform, ctx, request)
         self._platform.records.edit(
-            record, lambda now: replace(now, observed={**now.observed, "retentionInDays": days})
+            record, lambda now: replace(now, observed={**now.observed, "retentionInDays": days}, due=ctx.now)
         )
-        self._platform.logs.expire(address(ctx, record.name), milliseconds(ctx) - days * DAY_MS)
 
     def delete_retention_policy(self, ctx: Context, request: api.DeleteRetentionPolicyRequest) -> None:
         """Lets events stay for ever."""

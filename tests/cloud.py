@@ -1,3 +1,5 @@
+"""A platform in the process of the tests, whose clients need no socket."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,8 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import botocore.session
-import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from clary.app import build
@@ -19,6 +19,8 @@ from clary.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import botocore.session
 
 ENDPOINT = "http://127.0.0.1:4100"
 
@@ -93,17 +95,3 @@ class Cloud:
 class _Raw(io.BytesIO):
     def stream(self, **_: object) -> Iterator[bytes]:
         yield self.read()
-
-
-@pytest.fixture(scope="session")
-def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path_factory.mktemp("cloud"), botocore.session.Session())
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def cloud(shared_cloud: Cloud) -> Cloud:
-    """A platform with nothing in it but the root user."""
-    shared_cloud.empty()
-    return shared_cloud
