@@ -15,8 +15,9 @@ from tests.services.ec2.conftest import TRUST_EC2, Instances, instances
 
 if TYPE_CHECKING:
     from clary.instance_folder import InstanceFolder
+    from tests.cloud import Cloud
 
-__all__ = ["cloud", "instances", "shared_cloud"]
+__all__ = ["instances"]
 
 TTL = "x-aws-ec2-metadata-token-ttl-seconds"
 TOKEN = "x-aws-ec2-metadata-token"
