@@ -115,6 +115,20 @@ def test_an_instance_runs_its_user_data_once_and_keeps_its_disk(bench: Bench, tm
 
 
 @pytest.mark.usefixtures("namespaces")
+def test_links_that_an_instance_leaves_do_not_lead_its_next_start_astray(bench: Bench, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "hosts").write_text("mine")
+    outside = f"/.host{victim}"
+    links = f"""ln -sf {outside}/hosts /etc/hosts && rm -rf /etc/ssl /var/log /var/lib
+        ln -s {outside} /etc/ssl && ln -s {outside} /var/log && ln -s {outside} /var/lib"""
+    bench.run("leave", "sh", "-c", links, root=tmp_path / "root", cwd="/")
+    seen = bench.run("again", "cat", "/etc/hosts", root=tmp_path / "root", cwd="/", hostname="ip-10-0-0-7")
+    assert (seen.exit_code, bench.log("again")[0]) == (0, "127.0.0.1 localhost ip-10-0-0-7")
+    assert [(path.name, path.read_text()) for path in victim.iterdir()] == [("hosts", "mine")]
+
+
+@pytest.mark.usefixtures("namespaces")
 def test_an_instance_of_root_keeps_changes_of_the_system(bench: Bench, tmp_path: Path, machine: Machine) -> None:
     if not machine.root:
         pytest.skip("only root may change /usr")

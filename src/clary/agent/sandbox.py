@@ -164,10 +164,17 @@ def _layered(name: str, root: Path) -> bool:
 
 def _package_folders(root: Path) -> None:
     """What apt expects in /var besides what it makes by itself."""
-    if Path(f"{_HOST}/var/lib/dpkg").exists():
+    if Path(f"{_HOST}/var/lib/dpkg").exists() and _is_plain(Path("/var/lib/dpkg")):
         _layered("/var/lib/dpkg", root)
     for name in ("cache/apt/archives/partial", "lib/apt/lists/partial", "log/apt", "tmp"):
-        Path("/var", name).mkdir(parents=True, exist_ok=True)
+        place = Path("/var", name)
+        if _is_plain(place):
+            place.mkdir(parents=True, exist_ok=True)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether no link leads elsewhere: an instance may have left one to the machine, which is in sight at `_HOST`."""
+    return path.resolve() == path
 
 
 def _settings(view: View) -> None:
@@ -178,18 +185,24 @@ def _settings(view: View) -> None:
     else:
         _show(view.root / "etc", "/etc", writable=True)
         _copy_settings(etc)
-    (etc / "hostname").write_text(f"{view.hostname}\n")
+    _replace(etc / "hostname", f"{view.hostname}\n".encode())
     names = " ".join(dict.fromkeys(("localhost", view.hostname, *view.hosts)))
-    (etc / "hosts").write_text(f"127.0.0.1 {names}\n::1 localhost ip6-localhost\n")
+    _replace(etc / "hosts", f"127.0.0.1 {names}\n::1 localhost ip6-localhost\n".encode())
     with suppress(OSError):
-        (etc / "resolv.conf").write_bytes(_resolver())
+        _replace(etc / "resolv.conf", _resolver())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file anew: what an instance has left there may be a link to a file of the machine."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 def _copy_settings(etc: Path) -> None:
     """Give an instance its own settings at its first start."""
     for name in (*_SETTINGS, *_PACKAGE_SETTINGS):
         source, place = Path(f"{_HOST}/etc/{name}"), etc / name
-        if place.exists() or place.is_symlink():
+        if place.exists() or not _is_plain(place):
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir() and not source.is_symlink():
