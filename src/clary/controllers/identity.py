@@ -79,7 +79,8 @@ class CredentialsPage:
         """Temporary credentials for the record named in the path, if the password is right."""
         record = self._record(http.path.removeprefix(PREFIX))
         expected = record.observed.get(SECRET, "") if record else ""
-        if record is None or not expected or not hmac.compare_digest(expected, http.headers.get("authorization", "")):
+        given = http.headers.get("authorization", "")
+        if record is None or not expected or not hmac.compare_digest(expected.encode(), given.encode()):
             return Response(403, {"content-type": "application/json"}, b'{"message":"Forbidden"}')
         role = self._platform.records.by_arn(record.spec.get("RoleArn") or record.observed.get("RoleArn", ""))
         if role is None:
