@@ -164,14 +164,16 @@ class Server:
 
     async def _serve(self, config: uvicorn.Config) -> None:
         assert self._http is not None  # noqa: S101  # set by run
+        pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
+        # The probe waits for processes of its own; meanwhile the parts are built.
+        machine = pool.submit(probe, isolation=self.settings.isolation)
         parts = build(self.settings, self._clock)
         platform = parts.platform
-        pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
         platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
         platform.credentials.bootstrap()
         first_run.prepare(platform)
         backend = plugins.backend(self.settings.compute)(
-            self.settings.home / "run", probe(isolation=self.settings.isolation), warm=self.settings.warm_workers
+            self.settings.home / "run", machine.result(), warm=self.settings.warm_workers
         )
         backend.on_change(lambda workload: _touch(platform, workload))
         loop = Loop(platform.records, self._clock, controllers(platform, backend))
