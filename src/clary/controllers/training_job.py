@@ -73,14 +73,16 @@ class TrainingJobController(JobController):
         checkpoints = record.spec.get("CheckpointConfig")
         if checkpoints:
             stager.upload_folder(bundle, bundle / "ml" / "checkpoints", checkpoints["S3Uri"])
-        if failed:
+        archive = bundle / "model.tar.gz"
+        # A stopped job whose processes were lost has packed nothing.
+        if failed or not archive.exists():
             return record
         uri = f"{prefix}/model.tar.gz"
         if record.spec["OutputDataConfig"].get("CompressionType") == "NONE":
             uri = f"{prefix}/model/"
             stager.upload_folder(bundle, bundle / "ml" / "model", uri)
         else:
-            stager.upload(bundle / "model.tar.gz", uri)
+            stager.upload(archive, uri)
         return replace(record, observed={**record.observed, "ModelArtifacts": {"S3ModelArtifacts": uri}})
 
     def failure(self, record: Record, bundle: Path, seen: Observation) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.services.service import Document, Members
 
+CHECKPOINTS = "/opt/ml/checkpoints"
+
 
 class Training(Family):
     """Training jobs: script mode, built-in algorithms and commands of one's own."""
@@ -69,6 +71,8 @@ def check_training(request: Members) -> None:
             raise ValidationException("Clary supports S3DataSource only; FileSystemDataSource is not supported yet.")
         s3_uri(source["S3DataSource"]["S3Uri"], f"channel {channel['ChannelName']}")
     s3_uri(request["OutputDataConfig"]["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+    if request.get("CheckpointConfig", {}).get("LocalPath", CHECKPOINTS).rstrip("/") != CHECKPOINTS:
+        raise ValidationException(f"Clary supports the LocalPath {CHECKPOINTS} of CheckpointConfig only.")
     _check_resources(request)
 
 
