@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
 MOST_DATA_POINTS = 1440
 PAGE = 500
+MOST_DIGITS = 12
 
 
 class InvalidParameterValue(ServiceError):
@@ -58,7 +59,7 @@ class Metrics:
             )
             if names <= metric.dimensions.keys()
         ]
-        start = int(request.get("NextToken", "0"))
+        start = _start(request.get("NextToken", "0"))
         answer: api.ListMetricsOutput = {"Metrics": [_members(metric) for metric in found[start : start + PAGE]]}
         if len(found) > start + PAGE:
             answer["NextToken"] = str(start + PAGE)
@@ -124,6 +125,13 @@ class Metrics:
 
     def _read(self, ctx: Context, metric: Metric, start: float, end: float) -> Sequence[Point]:
         return self._platform.metrics.get(_scope(ctx), metric, start, end)
+
+
+def _start(token: str) -> int:
+    """The position that a page token stands for."""
+    if not token.isdecimal() or len(token) > MOST_DIGITS:
+        raise InvalidParameterValue("The value for parameter NextToken is not valid.")
+    return int(token)
 
 
 def _scope(ctx: Context) -> str:

@@ -84,7 +84,7 @@ def _simulate(
     request: Members, principal: Principal, granted: list[Policy], limits: list[Policy], ctx: Context
 ) -> Document:
     grants = Grants(policy.union(granted), policy.union(limits) if limits else None)
-    attached = policy.parse(request["ResourcePolicy"], "ResourcePolicy") if request.get("ResourcePolicy") else None
+    attached = _parse(request["ResourcePolicy"], "ResourcePolicy") if request.get("ResourcePolicy") else None
     owner = request.get("ResourceOwner", ctx.account).removeprefix("arn:aws:iam::").removesuffix(":root")
     results = []
     for action in request["ActionNames"]:
@@ -127,14 +127,18 @@ def _known(request: Members, principal: Principal) -> dict[str, Values]:
     if principal.kind is PrincipalKind.USER:
         known["aws:username"] = (principal.name,)
     for entry in request.get("ContextEntries", ()):
-        known[entry["ContextKeyName"].lower()] = tuple(entry["ContextKeyValues"])
+        known[entry.get("ContextKeyName", "").lower()] = tuple(entry.get("ContextKeyValues", ()))
     return known
 
 
 def _parsed(request: Members, member: str) -> list[Policy]:
     documents = request.get(member, ())
+    return [_parse(text, f"{member}.{number}") for number, text in enumerate(documents, start=1)]
+
+
+def _parse(text: str, name: str) -> Policy:
     try:
-        return [policy.parse(text, f"{member}.{number}") for number, text in enumerate(documents, start=1)]
+        return policy.parse(text, name)
     except policy.InvalidPolicy as error:
         raise InvalidInput(str(error)) from error
 
