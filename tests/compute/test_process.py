@@ -240,11 +240,11 @@ def test_a_listener_hears_of_every_phase(bench: Bench) -> None:
 @needs_namespaces
 def test_the_sandbox_hides_the_machine(bench: Bench, tmp_path: Path) -> None:
     look = (
-        "import os; print(os.path.exists(%r), os.getpid(), os.uname().nodename, sorted(os.listdir('/home')) "
-        "if os.path.exists('/home') else None); print(len([p for p in os.listdir('/proc') if p.isdigit()]))"
+        "import os; print(os.path.exists(%r), os.getpid(), os.uname().nodename, {'boot', 'mnt'} & set(os.listdir('/'))); "
+        "print(len([p for p in os.listdir('/proc') if p.isdigit()]))"
     )
     bench.run("hidden", "python", "-c", look % str(tmp_path), hostname="algo-7")
-    assert bench.log("hidden") == ["False 2 algo-7 None", "2"]
+    assert bench.log("hidden") == ["False 2 algo-7 set()", "2"]
 
 
 @needs_namespaces
