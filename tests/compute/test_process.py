@@ -240,7 +240,8 @@ def test_a_listener_hears_of_every_phase(bench: Bench) -> None:
 @needs_namespaces
 def test_the_sandbox_hides_the_machine(bench: Bench, tmp_path: Path) -> None:
     look = (
-        "import os; print(os.path.exists(%r), os.getpid(), os.uname().nodename, {'boot', 'mnt'} & set(os.listdir('/'))); "
+        "import os; names = {'boot', 'mnt'} & set(os.listdir('/')); "
+        "print(os.path.exists(%r), os.getpid(), os.uname().nodename, names); "
         "print(len([p for p in os.listdir('/proc') if p.isdigit()]))"
     )
     bench.run("hidden", "python", "-c", look % str(tmp_path), hostname="algo-7")
