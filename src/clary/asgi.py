@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from clary.http import BytesBody, ClientGone, FileSlice, FileSlices, Request, Response
 
@@ -50,17 +50,20 @@ class _ReceivedBody:
         self._complete = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         self._awaited = "expect" in headers
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._complete:
             message = await self._receive()
             self._awaited = False
             if message["type"] == "http.disconnect":
                 raise ClientGone
             self._complete = not message.get("more_body")
-            if message.get("body"):
-                yield message["body"]
-            if self._complete:
-                return
+            chunk: bytes = message.get("body", b"")
+            if chunk:
+                return chunk
+        raise StopAsyncIteration
 
     async def taken(self) -> bool:
         """Whether the next request may follow on the same connection; reads what little nobody wanted to read."""
