@@ -172,6 +172,7 @@ class Server:
         platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
         platform.credentials.bootstrap()
         first_run.prepare(platform)
+        platform.sandboxes = machine.result().isolation != "none"
         backend = plugins.backend(self.settings.compute)(
             self.settings.home / "run", machine.result(), warm=self.settings.warm_workers
         )

@@ -36,3 +36,5 @@ class Platform:
     models: Models
     credentials: Credentials
     authorizer: Authorizer
+    sandboxes: bool = True
+    """Whether this machine gives workloads a view of the disk of their own; instances cannot do without."""

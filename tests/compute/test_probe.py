@@ -16,3 +16,4 @@ def test_isolation_can_be_switched_off() -> None:
     machine = probe(isolation="none")
     assert machine.isolation == "none"
     assert machine.reason == "switched off by the settings"
+    assert not machine.network

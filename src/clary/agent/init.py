@@ -105,6 +105,8 @@ def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
     if task.isolation == "none":
         if workload.root is not None:
             raise OSError("an instance needs a sandbox, which this machine does not allow")
+        if not workload.network:
+            raise OSError("network isolation needs a sandbox, which this machine does not allow")
         (scratch / "root").mkdir(parents=True, exist_ok=True)
         return
     installed = (Bind(Path(path).resolve(), path) for path in task.readonly)

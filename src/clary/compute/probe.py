@@ -46,5 +46,5 @@ def probe(*, isolation: str = "auto") -> Machine:
     )
     found: dict[str, Any] = json.loads(result.stdout)
     if isolation == "none":
-        found |= {"isolation": "none", "reason": "switched off by the settings"}
+        found |= {"isolation": "none", "network": False, "reason": "switched off by the settings"}
     return Machine(**{**found, "gpus": tuple(found["gpus"]), "containers": tuple(found["containers"])})

@@ -80,7 +80,7 @@ class InstanceController:
         if handle is None:
             return replace(self._start(record), due=now + timedelta(seconds=STARTING_LOOK_S))
         seen = self._backend.poll(handle)
-        if seen.phase == "starting":
+        if seen.phase in {"starting", "archiving"}:
             return replace(record, due=now + timedelta(seconds=STARTING_LOOK_S))
         if _failed(seen):
             reason = f"Internal error on launch: {seen.message or seen.reason}"

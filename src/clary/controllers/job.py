@@ -133,6 +133,10 @@ class JobController(ABC):
         bundle = self.bundle(record)
         ended = seen.ended_at or self._platform.clock.now()
         record = replace(record, observed={**record.observed, "EndedAt": ended})
+        if seen.reason == "sandbox":
+            return self._finish(record, "Failed", f"InternalServerError: The job could not be started: {seen.message}")
+        if seen.reason == "archive" and seen.exit_code == 0:
+            return self._finish(record, "Failed", f"ClientError: Artifact upload failed:{seen.message}")
         record = self.enter(record, "Uploading", ended)
         record = self.bring_out(record, bundle, self.stager(record), seen)
         if record.status == "Stopping":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clary.agent.workload import Workload
@@ -17,10 +18,11 @@ from clary.controllers.staging import Source, Stager, StagingError
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from clary.compute.base import Observation
     from clary.store.records import Record
+
+LOCAL_ROOT = "/opt/ml/processing"
 
 MESSAGE_BYTES = 1024
 """How much of /opt/ml/output/message becomes the exit message."""
@@ -53,14 +55,17 @@ class ProcessingJobController(JobController):
         message = leavings.head(bundle, "ml/output/message", MESSAGE_BYTES).decode("utf-8", "ignore").strip()
         return replace(record, observed={**record.observed, "ExitMessage": message}) if message else record
 
-    def failure(self, record: Record, bundle: Path, seen: Observation) -> str:  # noqa: ARG002  # the contract's shape
+    def failure(self, record: Record, bundle: Path, seen: Observation) -> str:
         """AlgorithmError with the exit code; the log tells more."""
         if seen.reason == "oom":
             return "ClientError: Please use an instance type with more memory: the job was killed for using too much."
         if seen.exit_code is None:
             return LOST
         if seen.exit_code:
-            return f"AlgorithmError: See job logs for more information, exit code: {seen.exit_code}"
+            reason = f"AlgorithmError: See job logs for more information, exit code: {seen.exit_code}"
+            return f"{reason}. {_no_sandbox(bundle)}" if seen.isolation == "none" else reason
+        if seen.isolation == "none" and _wrote_elsewhere(record, bundle):
+            return f"ClientError: The script left nothing in the folders of its outputs. {_no_sandbox(bundle)}"
         return ""
 
     def enter(self, record: Record, phase: str, now: datetime) -> Record:
@@ -132,6 +137,19 @@ def _outputs(record: Record) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return _parts(record.spec.get("ProcessingOutputConfig", {}).get("Outputs", ()), "S3Output")
 
 
+def _no_sandbox(bundle: Path) -> str:
+    return (
+        f"Without a sandbox {LOCAL_ROOT} cannot be private: in this job it is {bundle / 'ml/processing'}, as "
+        "CLARY_ML_ROOT and rewritten arguments tell."
+    )
+
+
+def _wrote_elsewhere(record: Record, bundle: Path) -> bool:
+    """Whether the script may have taken the machine's own folder for its private one."""
+    folders = [_local(bundle / "ml", s3) for _, s3 in _outputs(record)]
+    return bool(folders) and Path(LOCAL_ROOT).exists() and not any(any(folder.rglob("*")) for folder in folders)
+
+
 def _local(ml: Path, s3: dict[str, Any]) -> Path:
-    path: str = s3.get("LocalPath", "/opt/ml/processing")
+    path: str = s3.get("LocalPath", LOCAL_ROOT)
     return ml / path.removeprefix("/opt/ml/")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clary.instance_types import InstanceType, lookup, offered
 
 from . import filters, networks
-from .errors import InsufficientInstanceCapacity, InvalidInstanceType, InvalidParameterValue
+from .errors import InsufficientInstanceCapacity, InvalidInstanceType, InvalidParameterValue, Unsupported
 from .images import architecture
 from .resources import Family
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from clary.api import ec2 as api
     from clary.context import Context
+    from clary.platform import Platform
     from clary.services.service import Document
 
 MIB = 1 << 20
@@ -66,6 +67,19 @@ def launchable_type(name: str) -> InstanceType:
             f"We currently do not have sufficient {name} capacity: this machine lacks its {found.gpus} GPUs."
         )
     return found
+
+
+def require_sandboxes(platform: Platform) -> None:
+    """Refuses to start instances of any type where none could run.
+
+    Raises:
+        Unsupported: workloads of this machine are plain processes.
+    """
+    if not platform.sandboxes:
+        raise Unsupported(
+            "Clary cannot run instances here: they need sandboxes, which this machine does not allow or "
+            "CLARY_ISOLATION switches off; `clary doctor` tells more."
+        )
 
 
 def _info(found: InstanceType) -> Document:

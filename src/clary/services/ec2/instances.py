@@ -15,6 +15,7 @@ from clary.store.records import Query
 from . import filters, kinds, launch
 from .errors import IdempotentParameterMismatch, InvalidParameterCombination
 from .instance_shape import instance, state
+from .instance_types import require_sandboxes
 from .resources import Family, tags_for
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Instances(Family):
         earlier = self._earlier(ctx, request.get("ClientToken"), digest)
         if earlier:
             return _reservation(ctx, earlier)
+        require_sandboxes(self._platform)
         tags = tags_for(request, kinds.INSTANCE)
         planned = launch.plan(self._resources, ctx, request)
         reservation = f"r-{kinds.INSTANCE.new_id()[2:]}"

@@ -10,7 +10,7 @@ from clary.controllers.states import INSTANCE, transition
 from . import kinds
 from .errors import IncorrectInstanceState, MissingParameter, OperationNotPermitted
 from .instance_shape import state
-from .instance_types import launchable_type
+from .instance_types import launchable_type, require_sandboxes
 from .resources import Family
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Lifecycle(Family):
 
     def start_instances(self, ctx: Context, request: Document) -> Document:
         """Boots stopped instances from the disk they have kept."""
+
+        require_sandboxes(self._platform)
 
         def start(record: Record) -> Record:
             if record.status in {"pending", "running"}:
