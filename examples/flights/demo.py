@@ -141,7 +141,9 @@ def main() -> int:
     output = Path(os.environ.get("DEMO_OUTPUT", "demo-output"))
     output.mkdir(parents=True, exist_ok=True)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print("[bold]Flight delays[/bold]: 336,776 real flights of 2013. Will this one arrive more than 15 minutes late?\n")
+    console.print(
+        "[bold]Flight delays[/bold]: 336,776 real flights of 2013. Will this one arrive more than 15 minutes late?\n"
+    )
     with console.status("loading the SageMaker SDK"), quiet(io.StringIO()):
         import workflow  # noqa: PLC0415  # takes seconds; the line above must be on the screen before
 

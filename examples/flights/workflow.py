@@ -169,7 +169,9 @@ def feature_engineering(project: Project) -> list[str]:
     )
     project.made["processing"] = processor.latest_job.job_name
     rows = {part: count_lines(project, f"features/{part}/{part}.csv") for part in parts[:3]}
-    return [f"train {rows['train']:,} rows (Jan-May), validation {rows['validation']:,} (June), live {rows['live'] - 1:,}"]
+    return [
+        f"train {rows['train']:,} rows (Jan-May), validation {rows['validation']:,} (June), live {rows['live'] - 1:,}"
+    ]
 
 
 def count_lines(project: Project, key: str) -> int:
@@ -221,7 +223,8 @@ def xgboost(project: Project) -> Estimator:
 
 def channels(project: Project) -> dict[str, TrainingInput]:
     return {
-        part: TrainingInput(project.uri(f"features/{part}/"), content_type="text/csv") for part in ("train", "validation")
+        part: TrainingInput(project.uri(f"features/{part}/"), content_type="text/csv")
+        for part in ("train", "validation")
     }
 
 
@@ -321,7 +324,9 @@ def monitoring(project: Project) -> list[str]:
     project.made["monitor"] = monitor
     found = {name: watch(project, monitor, name, month) for name, month in (("july", 7), ("december", 12))}
     for name, (violations, statistics) in found.items():
-        (project.output / f"{name}-constraint_violations.json").write_text(json.dumps({"violations": violations}, indent=1))
+        (project.output / f"{name}-constraint_violations.json").write_text(
+            json.dumps({"violations": violations}, indent=1)
+        )
         (project.output / f"{name}-statistics.json").write_text(json.dumps(statistics, indent=1))
     drift_plot(project)
     return [f"{name.capitalize()}: {told(violations)}" for name, (violations, _) in found.items()]
