@@ -52,10 +52,10 @@ def covered(spans: list[Span], start: float, end: float) -> float:
     """How many seconds from `start` to `end` lie within at least one span."""
     total, reached = 0.0, start
     for first, last in sorted(spans):
-        first, last = max(first, reached), min(last, end)
-        if last > first:
-            total += last - first
-            reached = last
+        gained = min(last, end) - max(first, reached)
+        if gained > 0:
+            total += gained
+            reached = min(last, end)
     return total
 
 

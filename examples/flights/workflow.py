@@ -29,7 +29,7 @@ from sagemaker.sklearn import SKLearn, SKLearnProcessor
 from sagemaker.tuner import ContinuousParameter, HyperparameterTuner, IntegerParameter
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  # after the choice of a backend without a window
+import matplotlib.pyplot as plt  # after the choice of a backend without a window
 
 HERE = Path(__file__).parent
 RAW = ("flights.csv.zip", "weather.csv", "planes.csv", "airports.csv")
@@ -387,7 +387,7 @@ def wait_for_execution(project: Project, schedule: str) -> dict:
 
 
 def output_of(project: Project, job_arn: str) -> str:
-    job = project.client("sagemaker").describe_processing_job(ProcessingJobName=job_arn.split("/")[-1])
+    job = project.client("sagemaker").describe_processing_job(ProcessingJobName=job_arn.rpartition("/")[2])
     return job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
 
 
@@ -442,12 +442,11 @@ def drift_plot(project: Project) -> None:
 def instance(project: Project) -> list[str]:
     """An EC2 instance trains with its instance profile's credentials, is resized and terminated."""
     ec2 = project.client("ec2")
-    project.client("s3").upload_file(str(HERE / "instance.py"), project.bucket, "code/instance.py")
     keys = "features/train/train.csv features/validation/validation.csv instance/result.json"
     user_data = (
         "#!/bin/bash\nset -e\n"
         "python3 -c 'import boto3, pandas, sklearn' || python3 -m pip install --quiet boto3 pandas scikit-learn\n"
-        f"python3 -c \"import boto3; boto3.client('s3').download_file('{project.bucket}', 'code/instance.py', '/root/instance.py')\"\n"
+        "cat > /root/instance.py << 'END'\n" + (HERE / "instance.py").read_text() + "END\n"
         f"python3 /root/instance.py {project.bucket} {keys}\n"
     )
     images = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "name", "Values": IMAGES}])["Images"]
