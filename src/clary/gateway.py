@@ -15,6 +15,8 @@ from clary.protocol.parse import parse
 from clary.protocol.route import RoutingError
 from clary.protocol.serialize import serialize, serialize_error
 from clary.protocol.stream import AwsChunkedBody
+from clary.store.database import is_full
+from clary.store.objects.errors import StorageFull
 
 if TYPE_CHECKING:
     from clary.auth.sigv4 import Authenticator, Signature
@@ -77,9 +79,10 @@ class Gateway:
             return self._refuse(call, error, request_id, http.path)
         except ClientGone:
             raise
-        except Exception:  # a fault of ours must reach the caller as an answer, never as a hang
+        except Exception as error:  # a fault of ours must reach the caller as an answer, never as a hang
             log.exception("%s %s failed, request id %s", call.service, call.operation, request_id)
-            return self._refuse(call, InternalFailure(_INTERNAL), request_id, http.path)
+            fault = StorageFull() if is_full(error) else InternalFailure(_INTERNAL)
+            return self._refuse(call, fault, request_id, http.path)
 
     async def _answer(self, http: Request, call: Call, request_id: str) -> Response:
         signature = await self._authenticate(http, call)  # 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -25,6 +26,8 @@ CONTROL = "control.sock"
 LOG = "log"
 AGENT_LOG = "agent.log"
 SCRATCH = "scratch"
+RESERVE = "reserve"
+_RESERVE_BYTES = 1 << 16
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -35,8 +38,24 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def keep_room(folder: Path) -> None:
+    """Put room aside, so that the end of the workload can be written down even when it has filled the disk."""
+    with suppress(OSError):
+        (folder / RESERVE).write_bytes(bytes(_RESERVE_BYTES))
+
+
 def write(path: Path, value: Mapping[str, Any], *, sync: bool = False) -> None:
     """Put `value` into `path` at once, so that a reader sees the old or the new state and never a part."""
+    try:
+        _write(path, value, sync=sync)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        path.with_name(RESERVE).unlink(missing_ok=True)
+        _write(path, value, sync=sync)
+
+
+def _write(path: Path, value: Mapping[str, Any], *, sync: bool) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     # Environments hold secrets.
     with open(draft, "wb", opener=_private) as file:  # pathlib takes no opener

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _LINUX = sys.platform == "linux"
 _WATCH_S = 0.5
 """How often memory is measured where no control group limits it."""
+_FULL_BYTES = 1 << 16
+"""A workload that fails with less room than this left has probably failed for want of it."""
 _LONGEST_S = 3600.0
 """The longest time that select accepts anywhere."""
 
@@ -45,6 +48,7 @@ def tend(folder: Path, *, warm: WarmInterpreter | None = None) -> int:
         return 1
     if _LINUX:
         linux.adopt_orphans()
+    bundle.keep_room(folder)
     _keep_own_words(folder)
     Supervisor(Task.from_json(value), warm=warm).run()
     return 0
@@ -239,6 +243,8 @@ class Supervisor:
         self._log.close()
         if self._cgroups.oom_kills() and status != 0:
             self._reason = "oom"
+        if status != 0 and not self._reason and shutil.disk_usage(self._folder).free < _FULL_BYTES:
+            self._reason = "disk"
         self._status["ended_at"] = time.time()
         self._tell("archiving")
         message = self._failure() or self._archive()
@@ -255,8 +261,19 @@ class Supervisor:
             "message": message,
             "peak_memory_bytes": peak,
         }
-        bundle.write(self._folder / bundle.EXIT, self._status, sync=True)
+        self._write_end()
         self._notify()
+
+    def _write_end(self) -> None:
+        while True:
+            try:
+                bundle.write(self._folder / bundle.EXIT, self._status, sync=True)
+            except OSError:
+                # A full disk may delay the end of a workload; it must not lose it.
+                time.sleep(_WATCH_S)
+            else:
+                (self._folder / bundle.RESERVE).unlink(missing_ok=True)
+                return
 
     def _archive(self) -> str:
         try:
@@ -276,7 +293,9 @@ class Supervisor:
 
     def _tell(self, phase: str) -> None:
         self._status["phase"] = phase
-        bundle.write(self._folder / bundle.STATUS, self._status)
+        # A full disk hides the phase, which only informs; the workload goes on.
+        with suppress(OSError):
+            bundle.write(self._folder / bundle.STATUS, self._status)
         self._notify()
 
     def _notify(self) -> None:

@@ -33,9 +33,9 @@ Handle = Mapping[str, Any]
 """JSON values from which a backend finds a workload again, also after a restart of the platform."""
 
 Phase = Literal["starting", "running", "archiving", "exited", "gone"]
-Reason = Literal["", "timeout", "stopped", "oom", "lost", "sandbox", "archive"]
+Reason = Literal["", "timeout", "stopped", "oom", "lost", "sandbox", "archive", "disk"]
 """Why a workload ended other than by itself: `lost` is an agent that died, `sandbox` a start that the machine refused,
-`archive` results that could not be packed."""
+`archive` results that could not be packed, `disk` a failure while the disk was full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ HOST = "algo-1"
 PACKAGES = "CLARY_ENV_CACHE"
 """Variable by which the launcher and the model server know the package folder."""
 
+NO_ROOM = "ClientError: No space left on device: the job failed while the disk of this machine was full."
 LOST = "InternalServerError: We encountered an internal error. Please try again. (The processes of the job were lost.)"
 
 
@@ -102,6 +103,8 @@ def failure_text(bundle: Path, seen: Observation, instance_type: str) -> str:
     told = leavings.head(bundle, "ml/output/failure", 1024).decode("utf-8", "replace").strip()
     if told.startswith("ClientError"):
         return told
+    if seen.reason == "disk" and not told:
+        return NO_ROOM
     return f"AlgorithmError: {told}, exit code: {seen.exit_code}"
 
 

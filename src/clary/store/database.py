@@ -7,7 +7,9 @@ Source: sqlite.org, "Write-Ahead Logging" and "PRAGMA synchronous" (a flushed WA
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -18,6 +20,17 @@ from clary.store.schema import MIGRATIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+
+RESERVE_BYTES = 4 << 20
+"""Room that is given up when the disk is full, so that jobs can still end and their folders be removed."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk has no room."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
 class Database:
@@ -39,6 +52,8 @@ class Database:
         self._synced = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._migrate()
+        self._reserve = path.with_name("reserve")
+        self._keep_reserve()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
@@ -56,11 +71,18 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
+                connection.execute("COMMIT")
+            except BaseException as error:
+                # SQLite itself has undone it already after some errors.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if is_full(error):
+                    self._reserve.unlink(missing_ok=True)
+                    self._reserved = False
                 raise
-            connection.execute("COMMIT")
             self._written += 1
+            if not self._reserved:
+                self._keep_reserve()
 
     @property
     def written(self) -> int:
@@ -104,6 +126,13 @@ class Database:
                 connection.close()
             self._connections.clear()
             os.close(self._wal)
+
+    def _keep_reserve(self) -> None:
+        """Puts room aside, unless what is left is needed more urgently."""
+        self._reserved = self._reserve.exists()
+        if not self._reserved and shutil.disk_usage(self._reserve.parent).free > 2 * RESERVE_BYTES:
+            self._reserve.write_bytes(bytes(RESERVE_BYTES))
+            self._reserved = True
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=512)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clary.errors import ServiceError
+from clary.store.database import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +28,7 @@ def telling_full_disk() -> Iterator[None]:
     """Raises StorageFull where the block finds no room on the disk."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull from error
-        raise
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+    except (OSError, sqlite3.OperationalError) as error:
+        if is_full(error):
             raise StorageFull from error
         raise
