@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from clary.cli import main
+from tests.server import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from tests.server import ClaryServer
 
@@ -26,8 +29,6 @@ def clary(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 def test_up_in_the_background_status_and_down(tmp_path: Path) -> None:
-    from tests.server import free_port  # noqa: PLC0415  # the only test here that needs a port
-
     home = str(tmp_path / "h")
     up = clary("up", "--detach", "--home", home, "--port", str(free_port()), CLARY_WARM_WORKERS="no")
     assert up.returncode == 0, up.stderr
@@ -42,6 +43,32 @@ def test_up_in_the_background_status_and_down(tmp_path: Path) -> None:
     second = clary("up", "--detach", "--home", home, "--port", port, CLARY_WARM_WORKERS="no")
     assert "AWS_SECRET_ACCESS_KEY" not in second.stdout
     clary("down", "--home", home)
+
+
+@pytest.mark.parametrize("how", [(), ("--detach",)])
+def test_a_port_that_is_taken_is_named(tmp_path: Path, how: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        up = clary("up", "--home", str(tmp_path / "h"), "--port", port, *how, CLARY_WARM_WORKERS="no")
+    assert (up.returncode, up.stdout) == (1, "")
+    assert up.stderr == f"clary: cannot listen at 127.0.0.1, port {port}: Address already in use\n"
+
+
+def test_a_home_has_one_server_also_while_that_starts(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        up = clary("up", "--home", str(tmp_path), "--port", str(free_port()))
+    assert (up.returncode, up.stderr) == (1, f"clary: another server starts or runs in {tmp_path}\n")
+
+
+def test_homes_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "clary.db").write_text("this is no database" * 100)
+    for name, said in {"file": "File exists", "file/x": "Not a directory", "x" * 90: "may have 75 bytes",
+                       "bad": "clary.db cannot be used: file is not a database"}.items():  # fmt: skip
+        up = clary("up", "--home", str(tmp_path / name), "--port", str(free_port()), CLARY_WARM_WORKERS="no")
+        assert (up.returncode, said in up.stderr, "Traceback" in up.stderr) == (1, True, False), up.stderr
 
 
 def test_env_is_what_a_shell_needs(server: ClaryServer) -> None:

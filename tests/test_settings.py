@@ -22,7 +22,9 @@ def test_the_endpoint_is_one_that_workloads_can_reach() -> None:
     assert load({"CLARY_HOST": "0.0.0.0"}).endpoint == "http://127.0.0.1:4100"
 
 
-@pytest.mark.parametrize(("name", "value"), [("CLARY_PORT", "many"), ("CLARY_WARM_WORKERS", "maybe")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("CLARY_PORT", "many"), ("CLARY_WARM_WORKERS", "maybe"), ("CLARY_ISOLATION", "some")]
+)
 def test_a_variable_that_does_not_parse_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=name):
         load({name: value})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from clary.settings import Settings
 
 
+BACKLOG = 2048
 WEB_SOCKET_BYTES = 1 << 40
 """Notebooks send whole files through web sockets; only the memory sets a limit."""
 
@@ -135,6 +137,10 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
     ]
 
 
+class CannotListen(Exception):
+    """A port cannot be had."""
+
+
 class Server:
     """A running platform: HTTP on the event loop, controllers in threads, workloads in processes of their own."""
 
@@ -147,22 +153,27 @@ class Server:
         self._http: uvicorn.Server | None = None
 
     def run(self) -> None:
-        """Serves until `stop` or a signal; blocks."""
+        """Serves until `stop` or a signal; blocks.
+
+        Raises:
+            CannotListen: somebody else has the port, or that of the TLS tunnel.
+        """
+        listener = _listen(self.settings)
         config = uvicorn.Config(
             _closed, host=self.settings.host, port=self.settings.port, loop="uvloop", http="httptools", lifespan="off",
-            log_level="warning", access_log=False, timeout_keep_alive=75, backlog=2048, server_header=False,
+            log_level="warning", access_log=False, timeout_keep_alive=75, backlog=BACKLOG, server_header=False,
             timeout_graceful_shutdown=10, ws="websockets-sansio", ws_max_size=WEB_SOCKET_BYTES,
         )  # fmt: skip
         self._http = uvicorn.Server(config)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(self._serve(config))
+            runner.run(self._serve(config, listener))
 
     def stop(self) -> None:
         """Ends `run` from another thread; workloads go on."""
         if self._http is not None:
             self._http.should_exit = True
 
-    async def _serve(self, config: uvicorn.Config) -> None:
+    async def _serve(self, config: uvicorn.Config, listener: socket.socket) -> None:
         assert self._http is not None  # noqa: S101  # set by run
         pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
         # The probe waits for processes of its own; meanwhile the parts are built.
@@ -182,8 +193,8 @@ class Server:
         loop.start()
         tunnel = TlsTunnel(self.settings, Authority(self.settings.home / "tls"))
         try:
-            await tunnel.start()
-            listening = asyncio.create_task(self._http.serve())
+            await _open(tunnel, self.settings)
+            listening = asyncio.create_task(self._http.serve(sockets=[listener]))
             while not (self._http.started or listening.done()):
                 await asyncio.sleep(0.005)
             self._on_ready()
@@ -195,6 +206,28 @@ class Server:
             pool.shutdown()
             platform.objects.close()
             parts.database.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Takes the port before anything else is done, as a second server would spoil the work of the first."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotListen(f"cannot listen at {settings.host}, port {settings.port}: {_reason(error)}") from error
+
+
+async def _open(tunnel: TlsTunnel, settings: Settings) -> None:
+    try:
+        await tunnel.start()
+    except OSError as error:
+        where = f"{settings.host}, port {settings.tunnel_port} (CLARY_PROXY_PORT)"
+        raise CannotListen(f"cannot listen at {where}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """Names that cannot be looked up have numbers of their own."""
+    return str(error) if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
 
 
 def _touch(platform: Platform, workload: str) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from configparser import ConfigParser
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +27,17 @@ from clary.store.database import Database
 from clary.store.records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 SESSION = timedelta(hours=12)
+STATE = "server.json"
+"""Tells where the server of a home folder answers, while it does."""
+
+LOG = "clary.log"
+HOME_BYTES = 75
+"""The longest path below it is that of a notebook's socket; the kernel's structure holds 107 bytes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,6 +91,7 @@ def up_command(options: argparse.Namespace) -> int:
     running = _running(settings.home)
     if running:
         raise _Refused(f"already running at {running['endpoint']} (process {running['pid']})")
+    _make_home(settings.home)
     first = not first_run.profile(settings.home).exists()
     if options.detach:
         _start_detached(settings)
@@ -195,37 +205,79 @@ def tunnel_environment(settings: Settings) -> dict[str, str]:
 
 
 def _serve(settings: Settings, *, first: bool) -> int:
-    from clary.app import Server  # noqa: PLC0415  # costs half a second that the other commands need not pay
+    from clary.app import CannotListen, Server  # noqa: PLC0415  # half a second that the other commands need not pay
 
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    state = settings.home / "server.json"
-    state.write_text(
-        json.dumps(
-            {"pid": os.getpid(), "endpoint": settings.endpoint, "port": settings.port, "host": settings.host,
-             "version": __version__}
-        )
-    )  # fmt: skip
-    server = Server(settings, on_ready=lambda: _greet(settings, first=first))
-    try:
-        server.run()
-    finally:
+    state = settings.home / STATE
+
+    def ready() -> None:
+        told = {"pid": os.getpid(), "endpoint": settings.endpoint, "port": settings.port, "host": settings.host,
+                "version": __version__}  # fmt: skip
+        state.write_text(json.dumps(told))
+        _greet(settings, first=first)
+
+    with _alone(settings.home):
         state.unlink(missing_ok=True)
+        try:
+            Server(settings, on_ready=ready).run()
+        except CannotListen as error:
+            raise _Refused(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise _Refused(f"{settings.home / 'clary.db'} cannot be used: {error}") from error
+        finally:
+            state.unlink(missing_ok=True)
     return 0
 
 
+def _make_home(home: Path) -> None:
+    """The folder that holds everything, for its owner alone."""
+    size = len(os.fsencode(home))
+    if size > HOME_BYTES:
+        raise _Refused(
+            f"the home folder's path may have {HOME_BYTES} bytes, because the sockets of model servers lie below it: "
+            f"{home} has {size}"
+        )
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)
+    except OSError as error:
+        raise _Refused(f"the home folder {home} cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keeps other servers out of the home folder; the lock ends with the process, however that ends."""
+    try:
+        file = (home / "lock").open("a")
+    except OSError as error:
+        raise _Refused(f"the home folder {home} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _Refused(f"another server starts or runs in {home}") from error
+        yield
+
+
 def _start_detached(settings: Settings) -> None:
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [sys.executable, "-m", "clary.cli", "up", "--home", str(settings.home), "--port", str(settings.port),
                "--host", settings.host]  # fmt: skip
-    with (settings.home / "clary.log").open("ab") as log:
+    with (settings.home / LOG).open("ab") as log:
+        begin = log.tell()
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
         )
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not _answers(settings.endpoint):
+    while (_running(settings.home) or {}).get("pid") != process.pid:
         if process.poll() is not None or time.monotonic() > deadline:
-            raise _Refused(f"it does not start; see {settings.home / 'clary.log'}")
+            raise _Refused(_last_words(settings.home / LOG, begin))
         time.sleep(0.02)
+
+
+def _last_words(log: Path, begin: int) -> str:
+    """Why a server in the background did not start."""
+    lines = log.read_bytes()[begin:].decode("utf-8", "replace").splitlines()
+    told = [line.removeprefix("clary: ") for line in lines if line.startswith("clary: ")]
+    return told[-1] if told else f"it does not start; see {log}"
 
 
 def _greet(settings: Settings, *, first: bool) -> None:
@@ -268,8 +320,8 @@ def _assume(role: str, settings: Settings) -> dict[str, str]:
 
 def _running(home: Path) -> dict[str, Any] | None:
     try:
-        state: dict[str, Any] = json.loads((home / "server.json").read_text())
-    except (FileNotFoundError, ValueError):
+        state: dict[str, Any] = json.loads((home / STATE).read_text())
+    except (OSError, ValueError):
         return None
     return state if _alive(state["pid"]) and _answers(state["endpoint"]) else None
 

@@ -70,6 +70,11 @@ def load(environ: Mapping[str, str], **overrides: object) -> Settings:
         if text is not None:
             values[name] = _parse(name, kind, text)
     values.update({name: value for name, value in overrides.items() if value is not None})
+    for name, choices in _CHOICES.items():
+        if values.get(name, choices[0]) not in choices:
+            raise ValueError(f"{variable(name)}: {values[name]!r} is none of {', '.join(choices)}")
+    if not 0 < int(str(values.get("port", 1))) < 65535:
+        raise ValueError(f"the port {values['port']} is not between 1 and 65534")
     values["home"] = Path(str(values["home"])).expanduser().resolve()
     return Settings(**values)  # type: ignore[arg-type]  # checked by _KINDS
 
@@ -88,6 +93,9 @@ _KINDS: Mapping[str, type] = {
     "warm_workers": bool,
     "job_parallelism": int,
 }
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {"durability": ("disk", "process"), "isolation": ("auto", "none")}
 
 
 def _parse(name: str, kind: type, text: str) -> object:
