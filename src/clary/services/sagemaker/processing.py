@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from clary.context import Context
 
 LOCAL_ROOT = "/opt/ml/processing"
+NAME_BYTES = 255
+"""Longest name of a folder."""
 
 
 class Processing(Family):
@@ -67,5 +69,8 @@ def check_processing(request: api.CreateProcessingJobRequest) -> None:
 
 
 def _local(path: str) -> None:
-    if (path != LOCAL_ROOT and not path.startswith(f"{LOCAL_ROOT}/")) or ".." in path.split("/"):
+    parts = path.split("/")
+    if (path != LOCAL_ROOT and not path.startswith(f"{LOCAL_ROOT}/")) or ".." in parts:
         raise ValidationException(f"LocalPath {path} is not valid: it must begin with {LOCAL_ROOT}.")
+    if "\0" in path or any(len(part.encode()) > NAME_BYTES for part in parts):
+        raise ValidationException(f"LocalPath {path} is not valid: it names no folder.")
