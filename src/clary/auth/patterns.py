@@ -46,19 +46,19 @@ def glob(pattern: str, text: str, lookup: Lookup) -> bool:
         if value is None:
             return False
         segments[-1] += re.escape(value)
-    return re.fullmatch(_joined(segments), text, re.DOTALL) is not None
+    return re.fullmatch(joined(segments), text, re.DOTALL) is not None
 
 
 def regex(pattern: str) -> str:
     """The regular expression of a pattern without variables."""
-    return _joined([_literal(segment) for segment in pattern.split("*")])
+    return joined([_literal(segment) for segment in pattern.split("*")])
 
 
 def _literal(segment: str) -> str:
     return re.escape(segment).replace(r"\?", ".")
 
 
-def _joined(segments: list[str]) -> str:
+def joined(segments: list[str]) -> str:
     """The expression for segments with any text between them; takes linear time even where nothing fits.
 
     The first place where a segment fits is as good as any later one, so the groups need not be tried again.

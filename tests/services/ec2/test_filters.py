@@ -20,6 +20,11 @@ def test_wildcards_mean_what_they_mean_in_a_shell(text: str, pattern: str) -> No
     assert bool(found) == fnmatchcase(text, pattern)
 
 
+def test_many_wildcards_do_not_hold_the_platform_up() -> None:
+    wanted = [{"Name": "name", "Values": ["*a" * 20 + "*b"]}]
+    assert not list(filters.select([{"Name": "a" * 255}], wanted, KNOWN))
+
+
 @given(text=some.text(max_size=8))
 def test_a_backslash_takes_the_meaning_away(text: str) -> None:
     quoted = text.replace("\\", "\\\\").replace("*", "\\*").replace("?", "\\?")

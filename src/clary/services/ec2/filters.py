@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
 
+from clary.auth.patterns import joined
+
 from .errors import InvalidNextToken, InvalidParameterValue
 
 if TYPE_CHECKING:
@@ -111,8 +113,10 @@ def _walk(value: Any, path: list[str]) -> Iterator[str]:
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
     """`*` and `?` stand for any characters, a backslash takes their meaning away."""
-    parts = [
-        {"*": ".*", "?": "."}.get(part) or re.escape(part[1:] if part.startswith("\\") and len(part) > 1 else part)
-        for part in re.findall(r"\\.|.", text, re.DOTALL)
-    ]
-    return re.compile("".join(parts), re.DOTALL)
+    segments = [""]
+    for part in re.findall(r"\\.|.", text, re.DOTALL):
+        if part == "*":
+            segments.append("")
+        else:
+            segments[-1] += "." if part == "?" else re.escape(part[1:] if len(part) > 1 else part)
+    return re.compile(joined(segments), re.DOTALL)
