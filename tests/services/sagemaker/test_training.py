@@ -115,7 +115,7 @@ def test_processing_jobs_that_could_never_run(sagemaker: Any) -> None:
     assert "must begin with /opt/ml/processing" in create(ProcessingInputs=[given("/etc")])
     assert "must begin with /opt/ml/processing" in create(ProcessingInputs=[given("/opt/ml/processing/../../etc")])
     assert "names no folder" in create(ProcessingInputs=[given("/opt/ml/processing/a\0b")])
-    assert "names no folder" in create(ProcessingInputs=[given("/opt/ml/processing/" + "x" * 256)])
+    assert "names no folder" in create(ProcessingInputs=[given("/opt/ml/processing/" + "é" * 200)])
     assert "must begin with s3://" in create(ProcessingInputs=[given("/opt/ml/processing/x", "https://host/x")])
     cluster = {**PROCESSING["ProcessingResources"]["ClusterConfig"], "InstanceCount": 2}  # type: ignore[index]  # a dict
     assert "one instance so far" in create(ProcessingResources={"ClusterConfig": cluster})
