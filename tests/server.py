@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -109,8 +110,11 @@ class ClaryServer:
         return {name: value.strip("'") for name, _, value in lines}
 
     def _answers(self) -> bool:
+        """Whether it is this process that serves: another one may have taken the port."""
+        assert self.process is not None
         try:
+            state = json.loads((self.home / "server.json").read_text())
             with socket.create_connection(("127.0.0.1", self.port), 1):
-                return (self.home / "credentials").exists()
-        except OSError:
+                return bool(state["pid"] == self.process.pid)
+        except (OSError, ValueError):
             return False

@@ -29,10 +29,12 @@ PROGRAMS = {
 def clients(server: ClaryServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Client]]:
     """All programs at once: most of their time is sleep of the SDKs."""
     folder = tmp_path_factory.mktemp("clients")
-    started = {name: start(command(name, server), server.environment, folder, name) for name in PROGRAMS}
+    variables = server.environment
+    started = {name: start(command(name, server), variables, folder, name) for name in PROGRAMS}
     yield started
     for client in started.values():
         client.process.kill()
+        client.process.wait()
 
 
 def command(name: str, server: ClaryServer) -> list[str]:
