@@ -42,6 +42,15 @@ def test_a_script_that_exits_1(bench: Workbench) -> None:
     assert "ModelArtifacts" not in bench.describe(name)
 
 
+def test_a_script_that_refuses_its_arguments(bench: Workbench) -> None:
+    request = bench.request("import argparse\nargparse.ArgumentParser().parse_args()\n")
+    request["HyperParameters"]["depth"] = "5"
+    bench.sagemaker.create_training_job(**request)
+    reason = failed(bench, request["TrainingJobName"])
+    assert "unrecognized arguments: --depth 5" in reason
+    assert "exit code: 2" in reason
+
+
 def test_a_script_that_raises(bench: Workbench) -> None:
     reason = failed(bench, bench.train("raise ValueError('the label column is missing')\n"))
     assert "ValueError: the label column is missing" in reason

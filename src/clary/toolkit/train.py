@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections import deque
 from dataclasses import dataclass
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from clary.toolkit.job import Job
 from clary.toolkit.layout import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 MESSAGE_LIMIT = 700
@@ -131,10 +133,11 @@ def _run_here(script: Path, arguments: list[str]) -> Outcome:
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     sys.argv = arguments
+    told = _remember_errors()
     try:
         exec(_compiled(script), module.__dict__)  # noqa: S102  # it is the user's job
     except SystemExit as stop:
-        return _stopped(stop)
+        return _stopped(stop, told)
     except BaseException as error:  # noqa: BLE001  # whatever the script raises is the job's failure
         frames = error.__traceback__.tb_next if error.__traceback__ else None
         sys.excepthook(type(error), error, frames)
@@ -147,9 +150,24 @@ def _compiled(script: Path) -> CodeType:
     return compile(script.read_bytes(), str(script), "exec", dont_inherit=True)
 
 
-def _stopped(stop: SystemExit) -> Outcome:
+def _remember_errors() -> deque[str]:
+    """What is written to the standard error stream last, for scripts that explain their exit status there."""
+    told: deque[str] = deque(maxlen=100)
+    write = sys.stderr.write
+
+    def remember(text: str) -> int:
+        told.append(text)
+        return write(text)
+
+    # Only this method, because scripts and libraries also use the stream's buffer and descriptor.
+    sys.stderr.write = remember  # type: ignore[method-assign]
+    return told
+
+
+def _stopped(stop: SystemExit, told: Iterable[str]) -> Outcome:
     if stop.code is None or isinstance(stop.code, int):
-        return Outcome((stop.code or 0) & 0xFF)
+        code = (stop.code or 0) & 0xFF
+        return Outcome(code, "".join(told)[-MESSAGE_LIMIT:].strip() if code else "")
     print(stop.code, file=sys.stderr)  # noqa: T201
     return Outcome(1, str(stop.code))
 
