@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import zlib
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-from awscrt import checksums as crt
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,6 +52,12 @@ def parse(text: str) -> Checksum | None:
     return Checksum(*text.split(" ")) if text else None
 
 
+@cache
+def _crt() -> Any:
+    """The native library behind the rarer algorithms: loading it takes a third of the platform's start."""
+    return import_module("awscrt.checksums")
+
+
 class _Crc:
     def __init__(self, compute: Callable[[Buffer, int], int], size_bytes: int) -> None:
         self._compute = compute
@@ -66,7 +72,7 @@ class _Crc:
 
 
 class _XxHash:
-    def __init__(self, state: crt.XXHash) -> None:
+    def __init__(self, state: Any) -> None:
         self._state = state
 
     def update(self, data: Buffer, /) -> None:
@@ -78,21 +84,21 @@ class _XxHash:
 
 ALGORITHMS: Mapping[str, Callable[[], Digest]] = {
     "CRC32": lambda: _Crc(zlib.crc32, 4),
-    "CRC32C": lambda: _Crc(crt.crc32c, 4),
-    "CRC64NVME": lambda: _Crc(crt.crc64nvme, 8),
+    "CRC32C": lambda: _Crc(_crt().crc32c, 4),
+    "CRC64NVME": lambda: _Crc(_crt().crc64nvme, 8),
     "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
     "SHA256": hashlib.sha256,
     "SHA512": hashlib.sha512,
     "MD5": lambda: hashlib.md5(usedforsecurity=False),
-    "XXHASH64": lambda: _XxHash(crt.XXHash.new_xxhash64()),
-    "XXHASH3": lambda: _XxHash(crt.XXHash.new_xxhash3_64()),
-    "XXHASH128": lambda: _XxHash(crt.XXHash.new_xxhash3_128()),
+    "XXHASH64": lambda: _XxHash(_crt().XXHash.new_xxhash64()),
+    "XXHASH3": lambda: _XxHash(_crt().XXHash.new_xxhash3_64()),
+    "XXHASH128": lambda: _XxHash(_crt().XXHash.new_xxhash3_128()),
 }
 
 _COMBINE: Mapping[str, Callable[[int, int, int], int]] = {
-    "CRC32": crt.combine_crc32,
-    "CRC32C": crt.combine_crc32c,
-    "CRC64NVME": crt.combine_crc64nvme,
+    "CRC32": lambda *parts: _crt().combine_crc32(*parts),
+    "CRC32C": lambda *parts: _crt().combine_crc32c(*parts),
+    "CRC64NVME": lambda *parts: _crt().combine_crc64nvme(*parts),
 }
 FULL_OBJECT_ALGORITHMS = frozenset(_COMBINE)
 """Those whose value for a whole object follows from the values of its parts."""
