@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from clary.controllers.replica import PING_TIMEOUT_S, UnixConnection
+from clary.controllers.replica import PING_TIMEOUT_S
+from clary.controllers.unix_http import UnixConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +112,7 @@ class ModelClient:
                 future.set_exception(error)
         connection.close()
 
-    def _invoke(self, connection: UnixConnection, payload: bytes) -> Answer:
+    def _invoke(self, connection: payload: bytes) -> Answer:
         for attempt in range(1, self._attempts + 1):
             try:
                 return self._try(connection, payload)
@@ -121,7 +122,7 @@ class ModelClient:
                     raise
         raise AssertionError("there is at least one attempt")
 
-    def _try(self, connection: UnixConnection, payload: bytes) -> Answer:
+    def _try(self, connection: payload: bytes) -> Answer:
         try:
             connection.request("POST", "/invocations", payload, self._headers)
             response = connection.getresponse()

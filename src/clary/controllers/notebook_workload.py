@@ -6,8 +6,7 @@ import base64
 import hashlib
 import json
 import shutil
-import socket
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from clary.agent.workload import Bind, Workload
 from clary.controllers.contract import base_environment, size
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.joblog import JobLog, ensure_group
+from clary.controllers.leavings import head
+from clary.controllers.unix_http import UnixConnection
 from clary.first_run import sdk_config
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ KERNEL = "conda_python3"
 """The kernel that notebooks from AWS ask for."""
 
 SCRIPTS = ("LifecycleConfigOnCreate", "LifecycleConfigOnStart")
+REASON_BYTES = 1024
 PING_TIMEOUT_S = 5.0
 
 
@@ -93,7 +95,7 @@ class NotebookWorkloads:
 
     def ready(self, record: Record) -> bool:
         """Whether JupyterLab answers."""
-        connection = _UnixConnection(self.socket(record))
+        connection = UnixConnection(self.socket(record), PING_TIMEOUT_S)
         try:
             headers = {"Authorization": f"token {record.observed['ServerToken']}"}
             connection.request("GET", f"{notebook_access.base_path(record)}api/status", headers=headers)
@@ -105,9 +107,8 @@ class NotebookWorkloads:
 
     def failure(self, record: Record) -> str:
         """Why a run ended that never answered."""
-        try:
-            told = (self.bundle(record) / "run" / "failure").read_text()
-        except FileNotFoundError:
+        told = head(self.bundle(record), "run/failure", REASON_BYTES).decode("utf-8", "replace")
+        if not told:
             return "JupyterLab ended before it answered; see the log stream of the notebook instance."
         config = f"{record.arn.partition('notebook-instance/')[0]}notebook-instance-lifecycle-config/"
         return (
@@ -205,14 +206,3 @@ def _write_home(home: Path) -> None:
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
-
-
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PING_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PING_TIMEOUT_S)
-        self.sock.connect(str(self._path))

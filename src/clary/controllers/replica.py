@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from clary.agent.bundle import remove
@@ -15,6 +14,7 @@ from clary.controllers.contract import PACKAGES, base_environment, package_folde
 from clary.controllers.identity import SECRET, environment, role_context
 from clary.controllers.joblog import JobLog, ensure_group
 from clary.controllers.staging import Source, Stager, StagingError, unpack
+from clary.controllers.unix_http import UnixConnection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,17 +165,3 @@ def ping(path: Path) -> Health:
     finally:
         connection.close()
     return Health(ready=answer.status == 200, refusal=text if text.startswith(REFUSAL) else "")
-
-
-class UnixConnection(HTTPConnection):
-    """HTTP to a model server."""
-
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        """Opens the connection."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
