@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 RESTART_PAUSE_S = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def keep_running(work: Callable[[], None], workers: int) -> None:
@@ -23,12 +25,19 @@ def keep_running(work: Callable[[], None], workers: int) -> None:
     def stop(number: int, _frame: FrameType | None) -> None:
         stopping.append(number)
         for child in children:
-            os.kill(child, signal.SIGTERM)
+            _end(child)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    def start() -> None:
+        child = _start(work)
+        children.add(child)
+        # A signal that came just before did not find the child yet.
+        if stopping:
+            _end(child)
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
     for _ in range(workers):
-        children.add(_start(work))
+        start()
     while children:
         child, status = os.wait()
         children.discard(child)
@@ -36,15 +45,24 @@ def keep_running(work: Callable[[], None], workers: int) -> None:
             print(f"Worker {child} ended with status {status}; starting another.", file=sys.stderr)  # noqa: T201
             time.sleep(RESTART_PAUSE_S)
         if not stopping:
-            children.add(_start(work))
+            start()
+
+
+def _end(child: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGTERM)
 
 
 def _start(work: Callable[[], None]) -> int:
+    # Held back, so that the child hears nothing before it has given up its parent's way of handling it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         return child
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     try:
         work()
     finally:
