@@ -112,7 +112,7 @@ class ModelClient:
                 future.set_exception(error)
         connection.close()
 
-    def _invoke(self, connection: payload: bytes) -> Answer:
+    def _invoke(self, connection: UnixConnection, payload: bytes) -> Answer:
         for attempt in range(1, self._attempts + 1):
             try:
                 return self._try(connection, payload)
@@ -122,7 +122,7 @@ class ModelClient:
                     raise
         raise AssertionError("there is at least one attempt")
 
-    def _try(self, connection: payload: bytes) -> Answer:
+    def _try(self, connection: UnixConnection, payload: bytes) -> Answer:
         try:
             connection.request("POST", "/invocations", payload, self._headers)
             response = connection.getresponse()
