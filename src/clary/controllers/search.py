@@ -64,7 +64,10 @@ class Numeric:
 
     def text(self, inner: Any) -> str:
         """The sampler's value as text."""
-        return repr(inner if self.integer else self._within(1 - inner if self._reverse else inner))
+        if self.integer:
+            return repr(int(inner))
+        # Optuna gives NumPy numbers now and then, whose text names their type.
+        return repr(float(self._within(1 - inner if self._reverse else inner)))
 
     def inner(self, text: str) -> float:
         """The text as the sampler's value."""
