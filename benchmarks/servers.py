@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import psutil
 from tests.server import ClaryServer, free_port
 
 if TYPE_CHECKING:
@@ -48,12 +49,7 @@ def peer(
             _wait(process, port, Path(folder) / "log")
             yield ("127.0.0.1", port), process.pid
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(psutil.Process(process.pid))
 
 
 def python(name: str) -> Path:
@@ -72,6 +68,16 @@ def python(name: str) -> Path:
         subprocess.run([*install, "-r", str(requirements)], check=True)
         stamp.write_text(requirements.read_text())
     return program
+
+
+def _end(process: psutil.Process) -> None:
+    """Ends a server and whatever it has started, which not every one does by itself."""
+    family = [process, *process.children(recursive=True)]
+    process.terminate()
+    _, left = psutil.wait_procs(family, 5)
+    for each in left:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
