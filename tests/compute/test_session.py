@@ -60,12 +60,14 @@ def test_a_workload_that_has_ended_takes_no_commands(any_bench: Bench) -> None:
 
 def test_commands_end_with_their_workload(any_bench: Bench) -> None:
     handle = _running(any_bench, "together")
-    null = os.open(os.devnull, os.O_RDWR)
-    session = any_bench.backend.session(handle, ["sleep", "600"], [null, null, null], {})
+    ours, theirs = os.pipe()
+    session = any_bench.backend.session(handle, ["sh", "-c", "echo begun; exec sleep 600"], [theirs] * 3, {})
+    os.close(theirs)
+    assert os.read(ours, 64) == b"begun\n"
     any_bench.backend.stop(handle, 0)
     assert session.wait(10) == 137
     session.close()
-    os.close(null)
+    os.close(ours)
 
 
 def test_a_session_may_have_a_terminal(any_bench: Bench) -> None:
