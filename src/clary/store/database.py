@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-RESERVE_BYTES = 4 << 20
+RESERVE_BYTES = 1 << 20
 """Room that is given up when the disk is full, so that jobs can still end and their folders be removed."""
 
 
