@@ -142,3 +142,14 @@ def test_the_replica_with_the_fewest_requests_is_picked(tmp_path: Path) -> None:
     assert Variant("a", 1.0, [busy, free]).pick() is free
     with pytest.raises(ReplicaGone):
         Variant("a", 1.0, []).pick()
+
+
+def test_a_link_in_the_place_of_a_socket_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+
+    async def ask() -> None:
+        async with served(tmp_path / "s", echo):
+            with pytest.raises(ReplicaGone):
+                await Replica(tmp_path / "link").send(HEAD, b"hi", 5)
+
+    asyncio.run(ask())

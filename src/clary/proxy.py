@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,9 @@ class Replica:
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
+            # A model server could link its place to the socket of another.
+            if not stat.S_ISSOCK(self.socket.lstat().st_mode):
+                raise ReplicaGone(f"{self.socket} is no socket")
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await loop.create_unix_connection(_Connection, str(self.socket))
         except (OSError, TimeoutError) as error:

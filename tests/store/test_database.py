@@ -74,7 +74,7 @@ def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "clary.db") as other:
         other.execute("PRAGMA user_version = 999")
     other.close()
-    with pytest.raises(RuntimeError, match="newer version"):
+    with pytest.raises(sqlite3.DatabaseError, match="newer version"):
         Database(tmp_path / "clary.db")
 
 

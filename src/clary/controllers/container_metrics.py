@@ -51,7 +51,7 @@ def _lines(bundle: Path) -> Iterator[str]:
         for path in leavings.files(bundle, bundle / FOLDER):
             if path.suffix == ".jsonl":
                 name = str(path.relative_to(bundle))
-                yield from leavings.head(bundle, name, FILE_BYTES).decode("utf-8", "replace").splitlines()
+                yield from leavings.part(bundle, name, FILE_BYTES).decode("utf-8", "replace").splitlines()
 
 
 def _point(entry: dict[str, Any]) -> tuple[Metric, Point]:

@@ -100,7 +100,7 @@ def failure_text(bundle: Path, seen: Observation, instance_type: str) -> str:
         return LOST
     if seen.exit_code == 0:
         return ""
-    told = leavings.head(bundle, "ml/output/failure", 1024).decode("utf-8", "replace").strip()
+    told = leavings.part(bundle, "ml/output/failure", 1024).decode("utf-8", "replace").strip()
     if told.startswith("ClientError"):
         return told
     if seen.reason == "disk" and not told:

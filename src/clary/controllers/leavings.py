@@ -17,12 +17,13 @@ class LeadsOut(Exception):
     """A link out of the bundle stands where results should be."""
 
 
-def head(bundle: Path, name: str, size: int) -> bytes:
-    """The first bytes of a file; none when it is no plain file within the bundle."""
+def part(bundle: Path, name: str, size: int, offset: int = 0) -> bytes:
+    """Some bytes of a file, from the start or from `offset`; none when it is no plain file within the bundle."""
     path = bundle / name
     if not _within(bundle, path) or not path.is_file():
         return b""
     with path.open("rb") as file:
+        file.seek(offset)
         return file.read(size)
 
 

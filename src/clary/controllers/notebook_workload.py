@@ -14,8 +14,8 @@ from clary import notebook_access
 from clary.agent.workload import Bind, Workload
 from clary.controllers.contract import base_environment, size
 from clary.controllers.identity import SECRET, environment
-from clary.controllers.joblog import JobLog, ensure_group
-from clary.controllers.leavings import head
+from clary.controllers.joblog import READ_BYTES, JobLog, ensure_group
+from clary.controllers.leavings import part
 from clary.controllers.unix_http import UnixConnection
 from clary.first_run import sdk_config
 
@@ -107,7 +107,7 @@ class NotebookWorkloads:
 
     def failure(self, record: Record) -> str:
         """Why a run ended that never answered."""
-        told = head(self.bundle(record), "run/failure", REASON_BYTES).decode("utf-8", "replace")
+        told = part(self.bundle(record), "run/failure", REASON_BYTES).decode("utf-8", "replace")
         if not told:
             return "JupyterLab ended before it answered; see the log stream of the notebook instance."
         config = f"{record.arn.partition('notebook-instance/')[0]}notebook-instance-lifecycle-config/"
@@ -133,12 +133,7 @@ class NotebookWorkloads:
         """Scripts write plain lines; each bears the time at which it was seen."""
         logs, stream = self._platform.logs, f"{record.name}/{name}"
         position = logs.position(_group(record), stream)
-        try:
-            with (self.bundle(record) / "run" / f"{name}.log").open("rb") as file:
-                file.seek(position)
-                block = file.read()
-        except FileNotFoundError:
-            return False
+        block = part(self.bundle(record), f"run/{name}.log", READ_BYTES, position)
         now_ms = int(self._platform.clock.now().timestamp() * 1000)
         events = [(now_ms, line) for line in block.decode("utf-8", "replace").splitlines()]
         if events:

@@ -52,7 +52,7 @@ class ProcessingJobController(JobController):
         for _, s3 in _outputs(record):
             stager.upload_folder(bundle, _local(bundle / "ml", s3), s3["S3Uri"])
         ship_metrics(self._platform, record, bundle)
-        message = leavings.head(bundle, "ml/output/message", MESSAGE_BYTES).decode("utf-8", "ignore").strip()
+        message = leavings.part(bundle, "ml/output/message", MESSAGE_BYTES).decode("utf-8", "ignore").strip()
         return replace(record, observed={**record.observed, "ExitMessage": message}) if message else record
 
     def failure(self, record: Record, bundle: Path, seen: Observation) -> str:

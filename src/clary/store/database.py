@@ -51,7 +51,11 @@ class Database:
         self._written = 0
         self._synced = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._migrate()
+        try:
+            self._migrate()
+        except BaseException:
+            self.connection.close()
+            raise
         self._reserve = path.with_name("reserve")
         self._keep_reserve()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
@@ -154,7 +158,7 @@ class Database:
             connection = self.connection
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(MIGRATIONS):
-                raise RuntimeError(f"{self._path} was written by a newer version of Clary (layout {version})")
+                raise sqlite3.DatabaseError(f"it was written by a newer version of Clary (layout {version})")
             for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
                 connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
 
