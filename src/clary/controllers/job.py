@@ -124,7 +124,8 @@ class JobController(ABC):
             if record.status == "Stopping" and not record.observed.get("StopSent"):
                 self._backend.stop(record.observed["Handle"], GRACE_S)
                 record = replace(record, observed={**record.observed, "StopSent": True})
-            return replace(record, due=now + timedelta(seconds=LOOK_S))
+            pause = 0.0 if self.log(record).is_far_behind(self._platform) else LOOK_S
+            return replace(record, due=now + timedelta(seconds=pause))
         while (rest := self._take_over(record)) is not record:
             record = rest
         return self._conclude(record, seen)

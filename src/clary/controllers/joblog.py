@@ -51,6 +51,14 @@ class JobLog:
         platform.logs.take_over(self.group, self.stream, events, position + len(block))
         return events
 
+    def is_far_behind(self, platform: Platform) -> bool:
+        """Whether the file holds much more than the stream."""
+        try:
+            size = self.path.stat().st_size
+        except FileNotFoundError:
+            return False
+        return size > platform.logs.position(self.group, self.stream) + READ_BYTES
+
 
 def ensure_group(platform: Platform, owner: Record, name: str) -> None:
     """Makes the log group when the first line for it comes, as the service's agent does on AWS."""

@@ -11,7 +11,7 @@ from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import leavings, states
 from clary.controllers.container_metrics import ship_metrics
-from clary.controllers.contract import LOST, PACKAGES, base_environment, package_folder, resource_config, size
+from clary.controllers.contract import LOST, NO_ROOM, PACKAGES, base_environment, package_folder, resource_config, size
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.job import JobController
 from clary.controllers.staging import Source, Stager, StagingError
@@ -61,6 +61,8 @@ class ProcessingJobController(JobController):
             return "ClientError: Please use an instance type with more memory: the job was killed for using too much."
         if seen.exit_code is None:
             return LOST
+        if seen.exit_code and seen.reason == "disk":
+            return NO_ROOM
         if seen.exit_code:
             reason = f"AlgorithmError: See job logs for more information, exit code: {seen.exit_code}"
             return f"{reason}. {_no_sandbox(bundle)}" if seen.isolation == "none" else reason
