@@ -365,3 +365,14 @@ def test_a_folder_is_removed_with_what_was_made_unreadable(tmp_path: Path) -> No
     bundle.remove(tmp_path / "a")
     assert not (tmp_path / "a").exists()
     bundle.remove(tmp_path / "a")
+
+
+def test_a_workload_ends_with_its_folder(any_bench: Bench) -> None:
+    handle = any_bench.start("forgotten", "sleep", "60")
+    any_bench.wait(handle, lambda seen: seen.phase == "running")
+    folder = any_bench.folder / "forgotten"
+    agent = psutil.Process(bundle.agent_pid(folder))
+    family = [agent, *agent.children(recursive=True)]
+    bundle.remove(folder)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []

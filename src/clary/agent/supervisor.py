@@ -30,6 +30,8 @@ _FULL_BYTES = 1 << 16
 """A workload that fails with less room than this left has probably failed for want of it."""
 _LONGEST_S = 3600.0
 """The longest time that select accepts anywhere."""
+_FOLDER_S = 2.0
+"""How often to look whether the state folder is still there."""
 
 
 def cgroups_of(task: Task) -> Cgroups:
@@ -149,17 +151,19 @@ class Supervisor:
                     key.data(key.fd)
             self._check_times()
             self._check_memory()
+            self._check_folder()
         self._sessions.close()
         _, status = os.waitpid(self._init, 0)
         words = self._report.split()
         return int(words[-1]) if words and words[-1].isdigit() else status
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         moments = [moment for moment in (self._kill_at, self._timeout_at) if moment is not None]
         waits = [min(_LONGEST_S, max(0.0, moment - time.monotonic())) for moment in moments]
+        waits.append(_FOLDER_S)
         if not self._cgroups.limits_memory:
             waits.append(_WATCH_S)
-        return min(waits, default=None)
+        return min(waits)
 
     def _on_output(self, descriptor: int) -> None:
         data = os.read(descriptor, 1 << 16)
@@ -220,6 +224,11 @@ class Supervisor:
         self._peak_bytes = max(self._peak_bytes, used)
         if used > self._workload.memory_bytes:
             self._reason = "oom"
+            self._kill()
+
+    def _check_folder(self) -> None:
+        """Somebody who removes the platform's folder wants nothing of it to run any longer."""
+        if self._kill_at is None and not (self._folder / bundle.TASK).exists():
             self._kill()
 
     def _kill(self) -> None:
