@@ -29,9 +29,14 @@ def pack(bundle: Path, archive: Archive) -> bool:
         return False
     draft = archive.target.with_name(f".{archive.target.name}.part")
     draft.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(draft, "w:gz", compresslevel=_COMPRESSION) as tar:
-        for entry in entries:
-            tar.add(entry, arcname=entry.name, filter=_plain)
+    try:
+        with tarfile.open(draft, "w:gz", compresslevel=_COMPRESSION) as tar:
+            for entry in entries:
+                tar.add(entry, arcname=entry.name, filter=_plain)
+    except BaseException:
+        # On a full disk its room is what the end of the workload needs to be written down.
+        draft.unlink(missing_ok=True)
+        raise
     draft.replace(archive.target)
     return True
 
