@@ -167,3 +167,15 @@ def test_the_interpreter_ends_with_the_platform(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", platform, str(tmp_path)], stdout=subprocess.PIPE, check=False)
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(int(done.stdout)).wait(5)
+
+
+def test_without_work_its_memory_is_given_back(tmp_path: Path) -> None:
+    warm = WarmInterpreter(tmp_path / "log", ["json"], idle_s=0.3)
+    warm.start()
+    assert warm.pid is not None
+    process = psutil.Process(warm.pid)
+    psutil.wait_procs([process], timeout=10)
+    assert not process.is_running()
+    warm.start()
+    assert warm.pid not in (None, process.pid)
+    warm.close()

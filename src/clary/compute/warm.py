@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MODULES = ("numpy", "scipy", "joblib", "pandas", "sklearn.ensemble", "sklearn.pipeline", "xgboost")
+IDLE_S = 600.0
+"""Without work for this long its memory is given back; the next workload starts cold and calls it up again."""
+
 _ANSWER_S = 2.0
 
 
 class WarmInterpreter:
     """A process with libraries imported; it ends with this one, the agents forked from it do not."""
 
-    def __init__(self, log: Path, modules: Sequence[str] = MODULES) -> None:
+    def __init__(self, log: Path, modules: Sequence[str] = MODULES, idle_s: float = IDLE_S) -> None:
         self._log = log
         self._modules = modules
+        self._idle_s = idle_s
+        self._rest: threading.Timer | None = None
         self._lock = threading.Lock()
         self._ready = False
         self._refused = False
@@ -42,12 +47,14 @@ class WarmInterpreter:
         with self._lock:
             if self._channel is None:
                 self._launch()
+            self._rest_later()
 
     def fork(self, folder: Path) -> bool:
         """Fork an agent for the bundle `folder`; False when a cold start is needed."""
         with self._lock:
             if self._channel is None:
                 self._launch()
+            self._rest_later()
             return self._channel is not None and self._is_ready() and self._ask(self._channel, folder)
 
     def wait_ready(self, timeout_s: float) -> bool:
@@ -62,7 +69,16 @@ class WarmInterpreter:
     def close(self) -> None:
         """End the interpreter."""
         with self._lock:
+            if self._rest is not None:
+                self._rest.cancel()
             self._discard()
+
+    def _rest_later(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+        self._rest = threading.Timer(self._idle_s, self.close)
+        self._rest.daemon = True
+        self._rest.start()
 
     def _is_ready(self) -> bool:
         if self._channel is None or self._ready:
