@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClaryServer]:
     running.start()
     yield running
     running.stop()
+    # Endpoints that tests left behind outlive the server, as they should, and end with their folders.
+    shutil.rmtree(running.home / "e", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
