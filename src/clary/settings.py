@@ -32,6 +32,16 @@ class Settings:
     """How long a Describe of a running job may be held for the SageMaker SDK v2, which sleeps a lot by itself."""
     s3_domain: str = ""
     """Domain under which buckets are also addressed as host names."""
+    database: str = ""
+    """Where records and the index of objects live: empty for a file below `home`, or `postgresql://...`."""
+    objects: str = ""
+    """Where the bytes of objects live: empty for `home`, or `s3://bucket/prefix?endpoint=...`."""
+    key_file: str = ""
+    """The file with the key that seals secrets at rest; empty for `key` below `home`, made at the first start."""
+    encrypt: bool = False
+    """Encrypt the bytes of all objects at rest, with keys sealed by that of `key_file`."""
+    gateways: int = 0
+    """Processes that serve S3, IAM and STS beside the first one; 0: the first one serves everything."""
     compute: str = "process"
     """Where workloads run: the name of an entry point of the group `clary.compute`."""
     isolation: Literal["auto", "none"] = "auto"
@@ -88,6 +98,11 @@ _KINDS: Mapping[str, type] = {
     "durability": str,
     "long_poll_s": float,
     "s3_domain": str,
+    "database": str,
+    "objects": str,
+    "key_file": str,
+    "encrypt": bool,
+    "gateways": int,
     "compute": str,
     "isolation": str,
     "warm_workers": bool,

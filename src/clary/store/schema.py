@@ -117,5 +117,28 @@ CREATE TABLE metric_data (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (RECORDS + OBJECTS + LOGS + METRICS,)
+REVISIONS = """
+CREATE TABLE revisions (           -- counts the writes to the records of a kind, for the caches of all processes
+    kind   TEXT PRIMARY KEY,
+    number INTEGER NOT NULL
+);
+"""
+
+ENCRYPTION = """
+ALTER TABLE contents ADD COLUMN sealed_key BLOB;   -- the key of encrypted bytes, sealed; NULL: they are as they came
+ALTER TABLE parts ADD COLUMN sealed_key BLOB;
+"""
+
+OBJECT_EVENTS = """
+CREATE TABLE object_events (       -- what happened to objects and is yet to be told or replicated
+    id     INTEGER PRIMARY KEY,
+    bucket TEXT NOT NULL,
+    event  TEXT NOT NULL           -- JSON
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    RECORDS + OBJECTS + LOGS + METRICS,
+    REVISIONS + ENCRYPTION + OBJECT_EVENTS,
+)
 """Step N brings a database from layout N to N + 1; released steps never change."""
