@@ -28,7 +28,9 @@ class Principal:
 
     `arn` is what GetCallerIdentity tells (`arn:aws:sts::A:assumed-role/ROLE/SESSION` for a session);
     `name` is the user's or the role's own name; `role_arn` is set for assumed roles only;
-    `session_policies` are inline policy documents that narrow a session; `session_tags` become aws:PrincipalTag keys.
+    `session_policies` are inline policy documents that narrow a session; `session_tags` become aws:PrincipalTag keys,
+    those named in `transitive_tags` also in the sessions that this one starts; `mfa_at` is when a second factor was
+    shown; `session_keys` are further condition keys, those of an identity provider, in lower case.
     """
 
     kind: PrincipalKind
@@ -40,6 +42,10 @@ class Principal:
     access_key: str = ""
     session_policies: tuple[str, ...] = ()
     session_tags: Mapping[str, str] = field(default_factory=dict)
+    transitive_tags: tuple[str, ...] = ()
+    source_identity: str = ""
+    mfa_at: datetime | None = None
+    session_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 ANONYMOUS = Principal(PrincipalKind.ANONYMOUS, "", "anonymous", "anonymous")
