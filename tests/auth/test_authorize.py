@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clary.auth import entities
-from clary.auth.authorize import Authorizer
+from clary.auth.authorize import Authorizer, Refused
 from clary.auth.check import Check
 from clary.auth.credentials import role_session, root_user
 from clary.auth.managed import AWS_MANAGED
+from clary.auth.policy import Source
 from clary.context import ANONYMOUS, Context, Principal, PrincipalKind
 from clary.errors import AccessDenied
 from tests.auth.conftest import ACCOUNT, Accounts, HandClock
@@ -75,6 +76,24 @@ def test_every_check_must_be_allowed(authorizer: Authorizer, ctx: Context, accou
     caller = as_user(ctx, accounts.user("ada", statement(action="s3:Get*")))
     authorizer.authorize(caller, [READ])
     refusal(authorizer, caller, READ, Check("s3:PutObject", OBJECT))
+
+
+def test_rulings_tell_what_decided(authorizer: Authorizer, ctx: Context, accounts: Accounts) -> None:
+    own = accounts.policy("readers", statement(action="s3:Get*", Sid="Read"))
+    accounts.entity(entities.GROUP, "analysts", AttachedPolicies=[own.arn])
+    caller = as_user(ctx, accounts.user("ada", Groups=["analysts"]))
+    put = Check("s3:PutObject", OBJECT)
+    with pytest.raises(Refused) as caught:
+        authorizer.authorize(caller, [READ, put, READ])
+    allowed, refused = caught.value.rulings
+    assert allowed.decision.statement
+    assert allowed.decision.statement.source == Source(
+        "user-managed", "readers", own.arn, f"arn:aws:iam::{ACCOUNT}:group/analysts"
+    )
+    assert (allowed.decision.statement.index, allowed.decision.statement.sid) == (0, "Read")
+    assert refused.check is put
+    assert not refused.decision.allowed
+    assert caught.value.code == "AccessDenied"
 
 
 def test_anonymous_checks_need_nothing(authorizer: Authorizer, ctx: Context, accounts: Accounts) -> None:

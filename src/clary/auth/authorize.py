@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from clary.auth import entities, policy
 from clary.auth.decision import Decision, Grants, PolicyKind, Question, decide
 from clary.auth.keys import RequestKeys
+from clary.auth.policy import Source
 from clary.context import Principal, PrincipalKind
 from clary.errors import AccessDenied
 
@@ -33,6 +34,24 @@ class _Holder:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was decided about one check of a call, and why."""
+
+    check: Check
+    decision: Decision
+
+
+class Refused(AccessDenied):
+    """The policies do not allow a call; `rulings` tells what was decided up to the check that failed, the last one."""
+
+    code = "AccessDenied"
+
+    def __init__(self, message: str, rulings: Sequence[Ruling]) -> None:
+        super().__init__(message)
+        self.rulings = rulings
+
+
 class Authorizer:
     """Decides by the stored policies; keeps them compiled until a write to IAM changes them."""
 
@@ -41,18 +60,21 @@ class Authorizer:
         self._clock = clock
         self._revision = -1
         self._holders: dict[tuple[str, ...], _Holder] = {}
-        self._documents: dict[str, Policy] = {}
+        self._documents: dict[tuple[Source, str], Policy] = {}
 
-    def authorize(self, ctx: Context, checks: Sequence[Check]) -> None:
-        """Accepts a call whose every check is allowed.
+    def authorize(self, ctx: Context, checks: Sequence[Check]) -> list[Ruling]:
+        """Accepts a call whose every check is allowed, and tells why each is.
 
         Raises:
-            AccessDenied: one is not; the message is the one AWS gives.
+            Refused: one is not; the message is the one AWS gives.
         """
+        rulings = []
         for check in checks:
             decision = self.decision(ctx, check)
+            rulings.append(Ruling(check, decision))
             if not decision.allowed:
-                raise AccessDenied(sentence(ctx.principal, check, decision))
+                raise Refused(sentence(ctx.principal, check, decision), rulings)
+        return rulings
 
     def decision(self, ctx: Context, check: Check) -> Decision:
         """Whether one check is allowed, and why."""
@@ -75,15 +97,15 @@ class Authorizer:
         """Whether a role lets a service of AWS, e.g. `sagemaker.amazonaws.com`, take it on."""
         principal = Principal(PrincipalKind.SERVICE, role.account, service, service, service)
         question = Question(principal, "sts:AssumeRole", role.arn, self._service_keys(role), role.account, trust=True)
-        return decide(question, _NO_GRANTS, self._compiled(role.spec["AssumeRolePolicyDocument"])).allowed
+        return decide(question, _NO_GRANTS, self._compiled(role.spec["AssumeRolePolicyDocument"], _RESOURCE)).allowed
 
     def grants(self, entity: Record, session_policies: tuple[str, ...] = ()) -> Grants:
         """The compiled policies of a user or role."""
         limit = entities.boundary(self._records, entity)
         return Grants(
-            policy.union(self._compiled(text, name) for name, text in entities.granted(self._records, entity)),
+            policy.union(self._compiled(text, source) for source, text in entities.granted(self._records, entity)),
             self._compiled(limit[1], limit[0]) if limit else None,
-            policy.union(self._compiled(text) for text in session_policies) if session_policies else None,
+            policy.union(self._compiled(text, _SESSION) for text in session_policies) if session_policies else None,
         )
 
     def _service_keys(self, role: Record) -> Lookup:
@@ -109,7 +131,7 @@ class Authorizer:
 
     def _load(self, principal: Principal) -> _Holder:
         if principal.kind in (PrincipalKind.ROOT, PrincipalKind.SERVICE):
-            return _Holder(Grants(self._compiled(_EVERYTHING)), {})
+            return _Holder(Grants(self._compiled(_EVERYTHING, _ROOT)), {})
         kind = {PrincipalKind.USER: entities.USER, PrincipalKind.ASSUMED_ROLE: entities.ROLE}.get(principal.kind)
         entity = self._records.get(kind, principal.account, "", principal.name) if kind else None
         if entity is None:
@@ -117,18 +139,21 @@ class Authorizer:
         return _Holder(self.grants(entity, principal.session_policies), entity.tags)
 
     def _attached(self, documents: Iterable[str]) -> Policy:
-        policies = [self._compiled(text) for text in documents if text]
+        policies = [self._compiled(text, _RESOURCE) for text in documents if text]
         return policies[0] if len(policies) == 1 else policy.union(policies)
 
-    def _compiled(self, text: str, name: str = "") -> Policy:
-        compiled = self._documents.get(name + text)
+    def _compiled(self, text: str, source: Source) -> Policy:
+        compiled = self._documents.get((source, text))
         if compiled is None:
             if len(self._documents) >= _MAX_CACHED:
                 self._documents.clear()
-            compiled = self._documents[name + text] = policy.parse(text, name)
+            compiled = self._documents[source, text] = policy.parse(text, source)
         return compiled
 
 
+_SESSION = Source("none", "session policy")
+_ROOT = Source("none", "root user")
+_RESOURCE = Source("resource", "resource-based policy")
 _NO_GRANTS = Grants(policy.union(()))
 _ALLOWED = Decision(True, PolicyKind.IDENTITY)
 

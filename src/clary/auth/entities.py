@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from clary.auth.managed import AWS_MANAGED
+from clary.auth.policy import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,25 +49,31 @@ def managed_document(records: Records, policy_arn: str) -> str | None:
     return str(record.spec[VERSIONS][record.spec[DEFAULT_VERSION]]["Document"])
 
 
-def granted(records: Records, entity: Record) -> Iterator[tuple[str, str]]:
-    """Name and document of every policy that grants something to a user (also by its groups), group or role."""
-    yield from entity.spec.get(INLINE, {}).items()
+def granted(records: Records, entity: Record) -> Iterator[tuple[Source, str]]:
+    """Source and document of every policy that grants something to a user (also by its groups), group or role."""
+    for name, document in entity.spec.get(INLINE, {}).items():
+        yield Source(entity.kind, name, holder=entity.arn), document
     for policy_arn in entity.spec.get(ATTACHED, ()):
-        document = managed_document(records, policy_arn)
-        if document is not None:
-            yield policy_arn.rpartition("/")[2], document
+        attached = managed_document(records, policy_arn)
+        if attached is not None:
+            yield _managed(policy_arn, entity), attached
     for name in entity.spec.get(GROUPS, ()):
         group = records.get(GROUP, entity.account, "", name)
         if group is not None:
             yield from granted(records, group)
 
 
-def boundary(records: Records, entity: Record) -> tuple[str, str] | None:
-    """Name and document of the policy that limits a user or role."""
+def boundary(records: Records, entity: Record) -> tuple[Source, str] | None:
+    """Source and document of the policy that limits a user or role."""
     policy_arn = str(entity.spec.get(BOUNDARY) or "")
     if not policy_arn:
         return None
-    return policy_arn.rpartition("/")[2], managed_document(records, policy_arn) or _NOTHING
+    return _managed(policy_arn, entity), managed_document(records, policy_arn) or _NOTHING
+
+
+def _managed(policy_arn: str, holder: Record) -> Source:
+    kind = "aws-managed" if policy_arn in AWS_MANAGED else "user-managed"
+    return Source(kind, policy_arn.rpartition("/")[2], policy_arn, holder.arn)
 
 
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'

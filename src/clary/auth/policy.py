@@ -38,12 +38,31 @@ Who = Callable[["Principal"], Match]
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where statements come from.
+
+    `kind` is the type of the policy as the policy simulator tells it: `user`, `group` or `role` for inline policies,
+    `aws-managed`, `user-managed`, `resource`, or `none` for one that came with the call. `arn` is the ARN of a managed
+    policy; `holder` the ARN of the user, group or role to which the policy is attached.
+    """
+
+    kind: str = "none"
+    name: str = ""
+    arn: str = ""
+    holder: str = ""
+
+
+UNNAMED = Source()
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """One compiled statement of the policy named `policy`."""
+    """One compiled statement of a policy: the one at `index`, counted from zero."""
 
     allow: bool
     sid: str
-    policy: str
+    source: Source
+    index: int
     acts: Callable[[str], bool]
     """Whether the statement is about an action, given in lower case."""
     covers: Matcher
@@ -76,8 +95,8 @@ class Policy:
         return found
 
 
-def parse(text: str, name: str = "") -> Policy:
-    """The compiled policy; `name` is told in explanations.
+def parse(text: str, source: Source = UNNAMED) -> Policy:
+    """The compiled policy; `source` is told in explanations.
 
     Raises:
         InvalidPolicy: it is no policy document.
@@ -88,7 +107,7 @@ def parse(text: str, name: str = "") -> Policy:
         raise InvalidPolicy("Syntax errors in policy.") from error
     if not isinstance(document, dict) or "Statement" not in document:
         raise InvalidPolicy("Syntax errors in policy.")
-    return Policy(_statement(each, name) for each in as_list(document["Statement"]))
+    return Policy(_statement(each, source, index) for index, each in enumerate(as_list(document["Statement"])))
 
 
 def union(policies: Iterable[Policy]) -> Policy:
@@ -101,7 +120,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _statement(element: object, policy: str) -> Statement:
+def _statement(element: object, source: Source, index: int) -> Statement:
     if not isinstance(element, Mapping):
         raise InvalidPolicy("Syntax errors in policy.")
     if element.get("Effect") not in ("Allow", "Deny"):
@@ -113,7 +132,8 @@ def _statement(element: object, policy: str) -> Statement:
     return Statement(
         allow=element["Effect"] == "Allow",
         sid=str(element.get("Sid", "")),
-        policy=policy,
+        source=source,
+        index=index,
         acts=_actions(element),
         covers=_resources(element),
         conditions=block,

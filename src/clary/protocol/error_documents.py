@@ -29,7 +29,8 @@ def serialize_error(  # the gateway may know only some of it when routing itself
     protocol: str, service: str, error: ServiceError, request_id: str, operation: str = "", resource: str = ""
 ) -> Response:
     """The response that tells `error` to a client of `protocol`."""
-    code, status = _WIRE.get((type(error), protocol), (error.code, error.status))
+    shared = AccessDenied if isinstance(error, AccessDenied) else type(error)
+    code, status = _WIRE.get((shared, protocol), (error.code, error.status))
     if protocol == "rest-xml":
         return _s3_error(code, status, error, request_id, operation, resource)
     return _WRITERS[protocol](service, code, status, error, request_id)

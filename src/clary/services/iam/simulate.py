@@ -37,7 +37,7 @@ class Simulations:
         """What a user, group or role may do, with further policies if given."""
         source = self._source(request["PolicySourceArn"])
         records = self._directory.records
-        granted = [policy.parse(text, name) for name, text in entities.granted(records, source)]
+        granted = [policy.parse(text, origin) for origin, text in entities.granted(records, source)]
         limit = entities.boundary(records, source)
         limits = _parsed(request, "PermissionsBoundaryPolicyInputList") or (
             [policy.parse(limit[1], limit[0])] if limit else []
@@ -105,7 +105,7 @@ def _result(action: str, resource: str, decision: Decision, keys: _Keys, *, limi
     }
     if decision.statement is not None:
         kind = "Resource Policy" if decision.kind is PolicyKind.RESOURCE else "IAM Policy"
-        result["MatchedStatements"] = [{"SourcePolicyId": decision.statement.policy, "SourcePolicyType": kind}]
+        result["MatchedStatements"] = [{"SourcePolicyId": decision.statement.source.name, "SourcePolicyType": kind}]
     if limited:
         allowed = decision.kind is not PolicyKind.BOUNDARY
         result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": allowed}
@@ -138,7 +138,7 @@ def _parsed(request: Members, member: str) -> list[Policy]:
 
 def _parse(text: str, name: str) -> Policy:
     try:
-        return policy.parse(text, name)
+        return policy.parse(text, policy.Source("none", name))
     except policy.InvalidPolicy as error:
         raise InvalidInput(str(error)) from error
 
