@@ -95,7 +95,7 @@ class Objects:
         """Removes one object; tells it as DeleteObjects does."""
         key, version_id = wanted["Key"], wanted.get("VersionId")
         if version_id:
-            version = self._objects.index.remove_version(bucket.name, key, version_id)
+            version = self._objects.index.remove_version(bucket.name, key, version_id, ctx.now.timestamp())
             told = {"Key": key, "VersionId": version_id}
             if version is not None and version.deleted:
                 told.update(DeleteMarker=True, DeleteMarkerVersionId=version_id)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from clary.store.objects.errors import telling_full_disk
+from clary.store.objects.lock import refuse_locked
 from clary.store.objects.version import NULL_VERSION, Content, Meta, Version, Versioning
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Index:
         """The same within a transaction; `place` is the bytes, the file, or the upload that holds the content."""
         if condition is not None:
             condition(self.get(new.bucket, new.key))
-        _make_room(transaction, new.bucket, new.key, versioning)
+        _make_room(transaction, new.bucket, new.key, versioning, new.modified)
         checksum = str(new.checksum) if new.checksum else ""
         row = (new.bucket, new.key, 0, new.size, new.etag, new.modified, checksum, new.meta.dump())
         return _insert(transaction.connection, row, place, versioning)
@@ -107,18 +108,25 @@ class Index:
         with self.transaction() as transaction:
             if condition is not None:
                 condition(self.get(bucket, key))
-            _make_room(transaction, bucket, key, versioning)
+            _make_room(transaction, bucket, key, versioning, now)
             if not versioning:
                 return None
             row = (bucket, key, 1, 0, "", now, "", "{}")
             return _insert(transaction.connection, row, (None, None, None), versioning)
 
-    def remove_version(self, bucket: str, key: str, version_id: str) -> Version | None:
-        """Removes one version for good and tells it; the one before it becomes the current one."""
+    def remove_version(
+        self, bucket: str, key: str, version_id: str, now: float, *, bypass: bool = False
+    ) -> Version | None:
+        """Removes one version for good and tells it; the one before it becomes the current one.
+
+        Raises:
+            Locked: it is protected at `now`, by more than the retention in governance mode that `bypass` passes over.
+        """
         with self.transaction() as transaction:
             version = self.get(bucket, key, version_id)
             if version is None:
                 return None
+            refuse_locked(version.meta_text, now, bypass=bypass)
             transaction.connection.execute(_DELETE, (bucket, version.past, key, version.sequence))
             _drop_content(transaction, version.sequence)
             if not version.past:
@@ -139,7 +147,7 @@ class Index:
         return {row[0] for row in self._database.read(_FILES)}
 
 
-def _make_room(transaction: Transaction, bucket: str, key: str, versioning: Versioning) -> None:
+def _make_room(transaction: Transaction, bucket: str, key: str, versioning: Versioning, now: float) -> None:
     """Makes the current version a past one, or removes what a write without versioning replaces."""
     connection = transaction.connection
     if not versioning:
@@ -148,8 +156,9 @@ def _make_room(transaction: Transaction, bucket: str, key: str, versioning: Vers
         replaced = connection.execute(_DELETE_NULL, (bucket, key)).fetchall()
     else:
         replaced = []
-    for row in replaced:
-        _drop_content(transaction, row[0])
+    for sequence, meta in replaced:
+        refuse_locked(meta, now)
+        _drop_content(transaction, sequence)
     if versioning:
         connection.execute(_AGE, (bucket, key))
 
@@ -197,9 +206,10 @@ _NAMED = f"SELECT {COLUMNS} FROM objects {_WHERE_NAMED}"
 _NAMED_CONTENT = f"SELECT {COLUMNS}, bytes, file, upload_id FROM objects {_WITH_CONTENT} {_WHERE_NAMED}"
 _INSERT = f"INSERT INTO objects ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_CONTENT = "INSERT INTO contents (bytes, file, upload_id) VALUES (?, ?, ?)"
-_DELETE_CURRENT = f"DELETE FROM objects {_WHERE_CURRENT} RETURNING sequence"
+_DELETE_CURRENT = f"DELETE FROM objects {_WHERE_CURRENT} RETURNING sequence, meta"
 _DELETE_NULL = (
-    "DELETE FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null' RETURNING sequence"
+    "DELETE FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null' "
+    "RETURNING sequence, meta"
 )
 _DELETE = "DELETE FROM objects WHERE bucket = ? AND past = ? AND key = ? AND sequence = ?"
 _DELETE_CONTENT = "DELETE FROM contents WHERE id = ? RETURNING file, upload_id"

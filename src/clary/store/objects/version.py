@@ -33,6 +33,9 @@ class Content:
     """Whether a committed row names it."""
 
 
+_META = ("headers", "metadata", "tags", "acl", "owner", "lock")
+
+
 @dataclass(slots=True)
 class Meta:
     """What a client said about an object: headers by member name, its own metadata, and tags."""
@@ -40,12 +43,16 @@ class Meta:
     headers: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    acl: str = ""
+    acl: str | list[dict[str, Any]] = ""
+    """The name of a canned access control list, or the grants of another one."""
+    owner: str = ""
+    """The account that owns the object, where it is not the bucket's."""
+    lock: dict[str, Any] = field(default_factory=dict)
+    """`Mode` and `RetainUntil` (seconds since 1970), and `LegalHold`."""
 
     def dump(self) -> str:
         """The text that `load` reads."""
-        parts = {"headers": self.headers, "metadata": self.metadata, "tags": self.tags, "acl": self.acl}
-        return orjson.dumps({name: value for name, value in parts.items() if value}).decode()
+        return orjson.dumps({name: value for name in _META if (value := getattr(self, name))}).decode()
 
     @classmethod
     def load(cls, text: str) -> Meta:
