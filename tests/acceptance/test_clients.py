@@ -1,4 +1,4 @@
-"""The SageMaker SDKs and the AWS CLI, unmodified, against a real server."""
+"""The SageMaker SDKs, the AWS CLI and clients of S3, unmodified, against a real server."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ PROGRAMS = {
     "sdk2_role": "sdk2",
     "sdk3": "sdk3",
     "cli": "sdk2",
+    "cli_s3": "sdk2",
+    "s3_libraries": "clients",
+    "s3_tools": "clients",
 }
 
 

@@ -161,3 +161,8 @@ def test_deep_requests_are_refused(wire: Wire, validators: Validators) -> None:
         deep = {"SubExpressions": [deep]}
     error = refusal(wire, validators, "sagemaker", "Search", {"Resource": "TrainingJob", "SearchExpression": deep})
     assert type(error) is ValidationException
+
+
+def test_the_checksum_mode_may_be_spelled_in_lower_case(wire: Wire, validators: Validators) -> None:
+    request = {"Bucket": "b", "Key": "k", "ChecksumMode": "enabled"}
+    validators.validate(wire.models.operation("s3", "GetObject"), request)
