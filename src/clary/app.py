@@ -43,6 +43,7 @@ from clary.protocol.route import Router
 from clary.protocol.validate import Validators
 from clary.proxy import Proxy
 from clary.store.database import Database
+from clary.store.keyring import Keyring
 from clary.store.logs import Logs
 from clary.store.metrics import Metrics
 from clary.store.objects import Objects
@@ -93,7 +94,8 @@ def build(settings: Settings, clock: Clock) -> Parts:
     records.resume(clock.now())
     offered = plugins.services()
     models = Models([*offered, *(name for name in NAMED if name not in offered)])
-    credentials = Credentials(records, clock, settings.account)
+    keyring = Keyring.at(settings.key_path)
+    credentials = Credentials(records, clock, settings.account, keyring)
     authorizer = Authorizer(records, clock)
     invoke = Invoker(offered, models, Validators(), authorizer)
     platform = Platform(
@@ -109,6 +111,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         models=models,
         credentials=credentials,
         authorizer=authorizer,
+        keyring=keyring,
     )
     wire = (models, Router(models, settings.s3_domain))
     gateway = Gateway(settings, clock, database, wire, Authenticator(credentials, clock, settings.s3_domain), invoke)

@@ -24,6 +24,7 @@ from clary import __version__, first_run
 from clary.clock import SystemClock
 from clary.settings import Settings, load
 from clary.store.database import Database
+from clary.store.keyring import Keyring
 from clary.store.records import Records
 
 if TYPE_CHECKING:
@@ -308,7 +309,7 @@ def _assume(role: str, settings: Settings) -> dict[str, str]:
     record = records.by_arn(arn)
     if record is None:
         raise _Refused(f"there is no role {arn}")
-    credentials = Credentials(records, SystemClock(), settings.account)
+    credentials = Credentials(records, SystemClock(), settings.account, Keyring.at(settings.key_path))
     session = credentials.issue_session(record, "clary-run", SESSION)
     database.close()
     return {

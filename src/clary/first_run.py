@@ -59,7 +59,10 @@ def _write_profile(platform: Platform) -> None:
         return
     root = platform.records.list(Query(ACCESS_KEY, platform.settings.account, where=(("UserName", ""),), limit=1))[0]
     parser = ConfigParser()
-    parser["default"] = {"aws_access_key_id": root.name, "aws_secret_access_key": root.spec["SecretAccessKey"]}
+    parser["default"] = {
+        "aws_access_key_id": root.name,
+        "aws_secret_access_key": platform.credentials.secret_of(root),
+    }
     # Made private before anything is in it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -57,6 +57,11 @@ class Settings:
         return self.proxy_port or self.port + 1
 
     @property
+    def key_path(self) -> Path:
+        """The file with the key that seals secrets at rest."""
+        return Path(self.key_file).expanduser() if self.key_file else self.home / "key"
+
+    @property
     def endpoint(self) -> str:
         """The address under which workloads on this machine reach the platform."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104  # compared, not bound

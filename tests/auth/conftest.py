@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clary.auth import entities
-from clary.auth.credentials import Credentials, new_access_key
+from clary.auth.credentials import Credentials
 from clary.store.database import Database
+from clary.store.keyring import Keyring
 from clary.store.records import Record, Records
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ class HandClock:
 class Accounts:
     """Stores users, groups and roles as IAM does."""
 
-    def __init__(self, records: Records, clock: HandClock) -> None:
+    def __init__(self, records: Records, clock: HandClock, credentials: Credentials) -> None:
         self.records = records
         self.clock = clock
+        self.credentials = credentials
 
     def entity(self, kind: str, name: str, **spec: object) -> Record:
         identifier = {entities.USER: "UserId", entities.GROUP: "GroupId", entities.ROLE: "RoleId"}.get(kind, "PolicyId")
@@ -58,7 +60,7 @@ class Accounts:
         return self.entity(entities.POLICY, name, Versions=versions, DefaultVersionId="v1")
 
     def key(self, user_name: str) -> Record:
-        return self.records.create(new_access_key(ACCOUNT, user_name, self.clock.now()))
+        return self.credentials.create_key(user_name)[0]
 
 
 @pytest.fixture
@@ -74,10 +76,15 @@ def records(tmp_path: Path) -> Iterator[Records]:
 
 
 @pytest.fixture
-def credentials(records: Records, clock: HandClock) -> Credentials:
-    return Credentials(records, clock, ACCOUNT)
+def keyring(tmp_path: Path) -> Keyring:
+    return Keyring.at(tmp_path / "key")
 
 
 @pytest.fixture
-def accounts(records: Records, clock: HandClock) -> Accounts:
-    return Accounts(records, clock)
+def credentials(records: Records, clock: HandClock, keyring: Keyring) -> Credentials:
+    return Credentials(records, clock, ACCOUNT, keyring)
+
+
+@pytest.fixture
+def accounts(records: Records, clock: HandClock, credentials: Credentials) -> Accounts:
+    return Accounts(records, clock, credentials)

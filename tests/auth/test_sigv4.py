@@ -102,7 +102,7 @@ def test_root_signs_in_the_header(authenticator: Authenticator, caller: Caller) 
 def test_user_signs(authenticator: Authenticator, caller: Caller, accounts: Accounts) -> None:
     accounts.user("ada")
     key = accounts.key("ada")
-    caller.keys = botocore.credentials.Credentials(key.name, key.spec["SecretAccessKey"])
+    caller.keys = botocore.credentials.Credentials(key.name, accounts.credentials.secret_of(key))
     principal = authenticator.authenticate(caller.header(), "sagemaker", s3=False).principal
     assert (principal.kind, principal.name, principal.user_id) == (PrincipalKind.USER, "ada", "IDada")
 

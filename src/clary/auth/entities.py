@@ -68,7 +68,7 @@ def boundary(records: Records, entity: Record) -> tuple[Source, str] | None:
     policy_arn = str(entity.spec.get(BOUNDARY) or "")
     if not policy_arn:
         return None
-    return _managed(policy_arn, entity), managed_document(records, policy_arn) or _NOTHING
+    return _managed(policy_arn, entity), managed_document(records, policy_arn) or NOTHING
 
 
 def _managed(policy_arn: str, holder: Record) -> Source:
@@ -76,5 +76,5 @@ def _managed(policy_arn: str, holder: Record) -> Source:
     return Source(kind, policy_arn.rpartition("/")[2], policy_arn, holder.arn)
 
 
-_NOTHING = '{"Version": "2012-10-17", "Statement": []}'
-"""A boundary whose policy is gone allows nothing."""
+NOTHING: Final = '{"Version": "2012-10-17", "Statement": []}'
+"""A boundary, or a session policy, whose policy is gone allows nothing."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from clary.auth.credentials import role_session
+from clary.auth.workloads import SECRET as SECRET  # noqa: PLC0414  # for the controllers
+from clary.auth.workloads import run_of
 from clary.context import Context
 from clary.http import Request, Response
 
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
     from clary.store.records import Record
 
 PREFIX = "/_clary/credentials/"
-SECRET = "CredentialsSecret"  # noqa: S105  # the name of a member
-"""Observed member that holds the password with which a workload asks for its credentials."""
-
 SESSION = timedelta(hours=1)
 
 
@@ -42,7 +41,7 @@ def role_context(platform: Platform, record: Record, role_arn: str, service: str
         request_id=str(uuid.uuid4()),
         account=record.account,
         region=record.region,
-        principal=role_session(role, "SageMaker", (), {}),
+        principal=role_session(role, "SageMaker"),
         service=service,
         operation=operation,
         now=platform.clock.now(),
@@ -87,7 +86,7 @@ class CredentialsPage:
             return Response(
                 404, {"content-type": "application/json"}, b'{"message":"The execution role does not exist."}'
             )
-        issued = self._platform.credentials.issue_session(role, "SageMaker", SESSION)
+        issued = self._platform.credentials.issue_session(role, "SageMaker", SESSION, run=run_of(record))
         answer = {
             "RoleArn": role.arn,
             "AccessKeyId": issued["AccessKeyId"],

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from clary.auth import entities
+from clary.auth.workloads import run_of
 from clary.controllers.identity import SECRET
 from clary.http import Request, Response
 
@@ -191,7 +192,7 @@ class MetadataPage:
                 "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc."
             )
             return {"Code": "AssumeRoleUnauthorizedAccess", "Message": text, "LastUpdated": now}
-        issued = self._platform.credentials.issue_session(role, record.name, SESSION)
+        issued = self._platform.credentials.issue_session(role, record.name, SESSION, run=run_of(record))
         return {
             "Code": "Success",
             "LastUpdated": now,

@@ -63,8 +63,8 @@ class Tokens:
         policies = self._session_policies(request)
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
         session = request["RoleSessionName"]
-        issued = self._credentials.issue_session(role, session, duration, session_policies=policies, tags=tags)
         principal = role_session(role, session, policies, tags)
+        issued = self._credentials.issue(principal, duration)
         answer: Document = {
             "Credentials": issued,
             "AssumedRoleUser": {"AssumedRoleId": principal.user_id, "Arn": principal.arn},
@@ -80,7 +80,7 @@ class Tokens:
         seconds = int(request.get("DurationSeconds", _DEFAULT_SESSION_S))
         if ctx.principal.kind is PrincipalKind.ROOT:
             seconds = min(seconds, _ROOT_SESSION_S)
-        issued = self._credentials.issue_own_session(ctx.principal, timedelta(seconds=seconds))
+        issued = self._credentials.issue(ctx.principal, timedelta(seconds=seconds))
         return {"Credentials": issued}
 
     def get_access_key_info(self, ctx: Context, request: api.GetAccessKeyInfoRequest) -> api.GetAccessKeyInfoResponse:

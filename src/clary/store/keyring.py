@@ -5,6 +5,7 @@ Whoever copies the database or the objects without this file can read neither.
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from contextlib import suppress
@@ -61,6 +62,18 @@ class Keyring:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
         except (InvalidTag, ValueError) as error:
             raise WrongKey(f"cannot open a sealed {purpose.partition(':')[0]}; is this the right key file?") from error
+
+    def seal_text(self, secret: str, purpose: str) -> str:
+        """`seal` for records, which keep text."""
+        return base64.b64encode(self.seal(secret.encode(), purpose)).decode()
+
+    def open_text(self, sealed: str, purpose: str) -> str:
+        """What was sealed as text.
+
+        Raises:
+            WrongKey: this key did not seal it for this purpose.
+        """
+        return self.open(base64.b64decode(sealed), purpose).decode()
 
 
 def _make(path: Path) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clary.auth import entities
-from clary.auth.credentials import new_access_key
 from clary.services.iam import pages
 from clary.services.iam.directory import Directory, own_user
 from clary.services.iam.errors import LimitExceeded, NoSuchEntity
@@ -27,14 +26,15 @@ class AccessKeys:
 
     def __init__(self, platform: Platform) -> None:
         self._directory = Directory(platform)
+        self._credentials = platform.credentials
 
     def create_access_key(self, ctx: Context, request: api.CreateAccessKeyRequest) -> Document:
         """A new key; the only answer that tells its secret."""
         user = self._user(ctx, request)
         if len(self._keys(ctx, user)) >= _KEYS_PER_USER:
             raise LimitExceeded(f"Cannot exceed quota for AccessKeysPerUser: {_KEYS_PER_USER}")
-        key = self._directory.records.create(new_access_key(ctx.account, user, ctx.now))
-        return {"AccessKey": {**_shape(key), "SecretAccessKey": key.spec["SecretAccessKey"]}}
+        key, secret = self._credentials.create_key(user)
+        return {"AccessKey": {**_shape(key), "SecretAccessKey": secret}}
 
     def list_access_keys(self, ctx: Context, request: api.ListAccessKeysRequest) -> Document:
         """The keys of a user, without their secrets."""

@@ -43,7 +43,7 @@ class Models(Family):
         role = self._platform.records.by_arn(role_arn)
         if role is None:
             return
-        as_role = replace(ctx, principal=role_session(role, "SageMaker", (), {}), service="s3", operation="HeadObject")
+        as_role = replace(ctx, principal=role_session(role, "SageMaker"), service="s3", operation="HeadObject")
         try:
             await self._platform.invoke.run(as_role, {"Bucket": bucket, "Key": key})
         except ServiceError as error:
