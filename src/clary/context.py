@@ -71,5 +71,7 @@ class Context:
     source_ip: str = "127.0.0.1"
     secure: bool = False
     user_agent: str = ""
+    signed: Mapping[str, str] = field(default_factory=dict)
+    """Condition keys that tell how the request was signed, in lower case."""
     via: str = ""
     """The service on whose behalf the call is made (`sagemaker.amazonaws.com`), empty for direct calls."""

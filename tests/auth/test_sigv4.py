@@ -220,7 +220,8 @@ def test_unsigned_requests(authenticator: Authenticator) -> None:
     [
         ("AWS4-HMAC-SHA256 Credential=x", False, "IncompleteSignature"),
         ("AWS4-HMAC-SHA256 Credential=x", True, "AuthorizationHeaderMalformed"),
-        ("AWS AKIA:signature", True, "InvalidRequest"),
+        ("AWS AKIA", True, "InvalidArgument"),
+        ("AWS AKIA:signature", True, "AccessDenied"),
         ("Bearer é", True, "InvalidRequest"),
         ("", False, "IncompleteSignature"),
     ],

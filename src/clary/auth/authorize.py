@@ -86,7 +86,7 @@ class Authorizer:
             principal,
             check.action,
             check.resource,
-            RequestKeys(ctx, check.keys, holder.tags),
+            RequestKeys(ctx, check.keys, holder.tags, check.late),
             check.owner or ctx.account,
             check.trust,
         )

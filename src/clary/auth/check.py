@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from clary.auth.patterns import Lookup
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -21,6 +23,7 @@ class Check:
         owner: the account that owns the resource; empty for the account of the call.
         anonymous: allowed to everybody (STS calls that need no permission).
         trust: the resource policies must allow it even within the account (trust policies of roles).
+        late: tells further keys, named in lower case, that take a look into the store; asked only by policies.
     """
 
     action: str
@@ -30,3 +33,4 @@ class Check:
     owner: str = ""
     anonymous: bool = False
     trust: bool = False
+    late: Lookup | None = None

@@ -120,6 +120,10 @@ class AuthorizationQueryParametersError(ServiceError):
     """S3 cannot read the signature in the query."""
 
 
+class InvalidArgument(ServiceError):
+    """S3 cannot read the Authorization header of signature version 2."""
+
+
 class InvalidRequest(ServiceError):
     """S3 does not take the request as it is signed."""
 

@@ -12,7 +12,7 @@ from clary.context import PrincipalKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from clary.auth.patterns import Values
+    from clary.auth.patterns import Lookup, Values
     from clary.context import Context
 
 _TAG = "aws:principaltag/"
@@ -21,10 +21,17 @@ _TAG = "aws:principaltag/"
 class RequestKeys:
     """Looks condition keys up, only when a policy asks for them."""
 
-    def __init__(self, ctx: Context, keys: Mapping[str, str | Sequence[str]], tags: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        keys: Mapping[str, str | Sequence[str]],
+        tags: Mapping[str, str],
+        late: Lookup | None = None,
+    ) -> None:
         self._ctx = ctx
         self._keys = keys
         self._tags = tags
+        self._late = late
         self._folded: dict[str, Values] | None = None
 
     def __call__(self, key: str) -> Values | None:
@@ -36,8 +43,10 @@ class RequestKeys:
         if key.startswith(_TAG):
             return self._principal_tag(key.removeprefix(_TAG))
         tell = _GLOBAL.get(key)
-        value = tell(self._ctx) if tell else None
-        return None if value is None else (value,)
+        value = tell(self._ctx) if tell else self._ctx.signed.get(key)
+        if value is not None:
+            return (value,)
+        return self._late(key) if self._late is not None else None
 
     def _principal_tag(self, name: str) -> Values | None:
         for tags in (self._ctx.principal.session_tags, self._tags):

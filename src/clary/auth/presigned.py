@@ -1,36 +1,17 @@
-"""Signatures in the query of a URL: version 4 of any service, version 2 of S3."""
+"""Signatures of version 4 in the query of a URL."""
 
 from __future__ import annotations
 
-import base64
-import hmac
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 from clary.auth import errors
 from clary.auth.errors import Family
 from clary.errors import AccessDenied, ServiceError
 
-if TYPE_CHECKING:
-    from clary.http import Request
-
 _MAX_EXPIRES_S = 7 * 24 * 3600
 _V4_REQUIRED = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Signature")
-_SUBRESOURCES = frozenset(
-    (
-        *("accelerate", "acl", "analytics", "cors", "delete", "inventory", "lifecycle", "location", "logging"),
-        *("metrics", "notification", "object-lock", "partNumber", "policy", "replication", "requestPayment"),
-        *("response-cache-control", "response-content-disposition", "response-content-encoding"),
-        *("response-content-language", "response-content-type", "response-expires", "restore", "select"),
-        *("select-type", "storageClass", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning"),
-        *("versions", "website"),
-    )
-)
-"""The query parameters that signature version 2 covers."""
-_BUCKET_HOST = re.compile(r"(.+)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +29,6 @@ class PresignedV4:
     signature: str
     query: str
     """The query without the signature."""
-
-
-@dataclass(frozen=True, slots=True)
-class PresignedV2:
-    """A version 2 signature as the query carries it."""
-
-    access_key: str
-    expires: int
-    token: str
-    signature: str
-    string_to_sign: str
 
 
 def parse_v4(query: str, family: Family) -> PresignedV4:
@@ -107,60 +77,6 @@ def refuse_expired(signed: PresignedV4, moment: datetime, now: datetime, family:
         if family is not Family.S3:
             raise errors.skewed(family, moment, now)
         raise errors.presigned_expired(expires, now, **{"X-Amz-Expires": str(signed.expires_s)})
-
-
-def parse_v2(http: Request, s3_domain: str) -> PresignedV2:
-    """The version 2 signature in the query, and what it must sign.
-
-    Raises:
-        ServiceError: a part is missing or unreadable.
-    """
-    pairs = [part.partition("=") for part in http.query.split("&")]
-    values = {name: unquote(value) for name, _, value in pairs}
-    expires = values.get("Expires", "")
-    if not expires.isdigit():
-        raise AccessDenied("Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters")
-    token = values.get("x-amz-security-token", "")
-    string_to_sign = "\n".join(
-        [
-            http.method,
-            http.headers.get("content-md5", ""),
-            http.headers.get("content-type", ""),
-            expires,
-            *_amz_headers(http, values),
-            _resource(http, pairs, s3_domain),
-        ]
-    )
-    return PresignedV2(values["AWSAccessKeyId"], int(expires), token, values["Signature"], string_to_sign)
-
-
-def signature_v2(secret: str, text: str) -> str:
-    """The version 2 signature of `text`."""
-    return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha1")).decode()
-
-
-def _amz_headers(http: Request, values: dict[str, str]) -> list[str]:
-    """Headers and, since a URL carries them too, query parameters that begin with `x-amz-`."""
-    merged = {name: value for name, value in values.items() if name.startswith("x-amz-")}
-    merged.update({name: value.strip() for name, value in http.headers.items() if name.startswith("x-amz-")})
-    return [f"{name}:{merged[name]}" for name in sorted(merged)]
-
-
-def _resource(http: Request, pairs: list[tuple[str, str, str]], s3_domain: str) -> str:
-    signed = sorted((name, sign, value) for name, sign, value in pairs if name in _SUBRESOURCES)
-    query = "&".join(f"{name}{sign}{unquote(value)}" for name, sign, value in signed)
-    bucket = bucket_of_host(http.headers.get("host", ""), s3_domain)
-    path = f"/{bucket}{http.path}" if bucket else http.path
-    return f"{path}?{query}" if query else path
-
-
-def bucket_of_host(host: str, s3_domain: str) -> str:
-    """The bucket that a host name tells, or nothing."""
-    name = host.partition(":")[0]
-    if s3_domain and name.endswith(f".{s3_domain}"):
-        return name[: -len(s3_domain) - 1]
-    match = _BUCKET_HOST.fullmatch(name)
-    return match[1] if match else ""
 
 
 def _expires_s(text: str, family: Family) -> int:

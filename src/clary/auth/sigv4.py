@@ -1,15 +1,15 @@
-"""Prove who signed a request: signature version 4 in headers and queries, version 2 in S3 URLs and forms."""
+"""Prove who signed a request: signature version 4, and version 2 for S3, in headers, URLs and forms."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from clary.auth import canonical, errors, presigned
+from clary.auth import canonical, errors, presigned, sigv2
 from clary.auth.errors import Family
 from clary.auth.payload import SIGNED_CHUNKS, UNSIGNED_PAYLOAD, ChunkVerifier, Verify, verify_body
 from clary.auth.post_policy import signed_form
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clary.auth.credentials import Credential, Credentials
+    from clary.auth.sigv2 import SignedV2
     from clary.clock import Clock
 
 _MAX_SIGNING_KEYS = 4096
@@ -39,6 +40,8 @@ class Signature:
     region: str = ""
     verifiers: tuple[Verify, Verify] | None = None
     """For the chunks and for the trailer of a body that is signed chunk by chunk."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """What conditions of policies may ask about it, by key in lower case."""
 
 
 class Authenticator:
@@ -76,21 +79,26 @@ class Authenticator:
             key = self._signing_key(credential.secret, Scope(date, region, service))
             wanted = hmac.digest(key, signed.policy.encode(), "sha256").hex()
         else:
-            region, wanted = "", presigned.signature_v2(credential.secret, signed.policy)
+            region, wanted = "", sigv2.signature(credential.secret, signed.policy)
         if not same(wanted, signed.signature):
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.policy)
-        return Signature(credential.principal, region)
+        version = "AWS4-HMAC-SHA256" if signed.scope else "AWS"
+        return Signature(credential.principal, region, keys={"s3:authtype": "POST", "s3:signatureversion": version})
 
     def _verified(self, http: Request, service: str, family: Family) -> Signature:
         authorization = http.headers.get("authorization")
         if authorization is not None:
+            if family is Family.S3 and authorization.startswith("AWS "):
+                signed = sigv2.of_header(http, authorization, self._s3_domain, self._clock.now())
+                return self._version_2(signed, "REST-HEADER")
             return self._header(http, authorization, service, family)
         if "X-Amz-Signature=" in http.query or "X-Amz-Algorithm=" in http.query:
             return self._query(http, service, family)
         if family is not Family.S3:
             raise errors.MissingAuthenticationToken("Request is missing Authentication Token")
         if "Signature=" in http.query and "AWSAccessKeyId=" in http.query:
-            return self._query_v2(http)
+            signed = sigv2.of_query(http, self._s3_domain, self._clock.now())
+            return self._version_2(signed, "REST-QUERY-STRING")
         return Signature(ANONYMOUS)
 
     def _header(self, http: Request, authorization: str, service: str, family: Family) -> Signature:
@@ -103,23 +111,25 @@ class Authenticator:
         headers = http.headers
         credential = self._credential(family, access_key, headers.get("x-amz-security-token", ""))
         moment = headers.get("x-amz-date", "")
-        self._refuse_skew(family, moment, date)
+        signed_at = self._refuse_skew(family, moment, date)
         declared = headers.get("x-amz-content-sha256", "")
         payload = self._payload(http, declared, family)
         request = canonical.request(http, signed_headers, payload, http.query, s3=family is Family.S3)
         scope = Scope(date, region, service)
         self._compare(family, credential, scope, moment, request, given)
+        keys = self._keys(family, "REST-HEADER", signed_at, declared)
         if declared not in SIGNED_CHUNKS:
-            return Signature(credential.principal, region)
+            return Signature(credential.principal, region, keys=keys)
         chain = ChunkVerifier(self._signing_key(credential.secret, scope), scope, moment, given)
-        return Signature(credential.principal, region, (chain.verify_chunk, chain.verify_trailer))
+        return Signature(credential.principal, region, (chain.verify_chunk, chain.verify_trailer), keys)
 
     def _query(self, http: Request, service: str, family: Family) -> Signature:
         signed = presigned.parse_v4(http.query, family)
         if signed.service != service:
             raise errors.wrong_service(family, signed.service, service)
         credential = self._credential(family, signed.access_key, signed.token)
-        presigned.refuse_expired(signed, _moment(signed.date_time, signed.date, family), self._clock.now(), family)
+        signed_at = _moment(signed.date_time, signed.date, family)
+        presigned.refuse_expired(signed, signed_at, self._clock.now(), family)
         declared = http.headers.get("x-amz-content-sha256", "")
         if family is Family.S3:
             payload = declared or UNSIGNED_PAYLOAD
@@ -129,18 +139,19 @@ class Authenticator:
         request = canonical.request(http, signed.headers, payload, signed.query, s3=family is Family.S3)
         scope = Scope(signed.date, signed.region, service)
         self._compare(family, credential, scope, signed.date_time, request, signed.signature)
-        return Signature(credential.principal, signed.region)
+        keys = self._keys(family, "REST-QUERY-STRING", signed_at, declared)
+        return Signature(credential.principal, signed.region, keys=keys)
 
-    def _query_v2(self, http: Request) -> Signature:
-        signed = presigned.parse_v2(http, self._s3_domain)
-        now = self._clock.now()
-        if signed.expires < now.timestamp():
-            raise errors.presigned_expired(datetime.fromtimestamp(signed.expires, UTC), now)
+    def _version_2(self, signed: SignedV2, where: str) -> Signature:
         credential = self._credential(Family.S3, signed.access_key, signed.token)
-        wanted = presigned.signature_v2(credential.secret, signed.string_to_sign)
+        wanted = sigv2.signature(credential.secret, signed.string_to_sign)
         if not same(wanted, signed.signature):
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.string_to_sign)
-        return Signature(credential.principal)
+        keys = {"s3:authtype": where, "s3:signatureversion": "AWS"}
+        if signed.moment is not None:
+            age_ms = int((self._clock.now() - signed.moment).total_seconds() * 1000)
+            keys["s3:signatureage"] = str(max(0, age_ms))
+        return Signature(credential.principal, keys=keys)
 
     def _credential(self, family: Family, access_key: str, token: str) -> Credential:
         credential = self._credentials.find(access_key, token)
@@ -150,10 +161,19 @@ class Authenticator:
             raise errors.expired_token(family)
         return credential
 
-    def _refuse_skew(self, family: Family, moment: str, date: str) -> None:
+    def _refuse_skew(self, family: Family, moment: str, date: str) -> datetime:
         signed, now = _moment(moment, date, family), self._clock.now()
         if abs(now - signed) > errors.MAX_SKEW:
             raise errors.skewed(family, signed, now)
+        return signed
+
+    def _keys(self, family: Family, where: str, signed_at: datetime, declared: str) -> dict[str, str]:
+        """The condition keys of S3 that are about the signature."""
+        if family is not Family.S3:
+            return {}
+        age_ms = max(0, int((self._clock.now() - signed_at).total_seconds() * 1000))
+        keys = {"s3:authtype": where, "s3:signatureversion": "AWS4-HMAC-SHA256", "s3:signatureage": str(age_ms)}
+        return {**keys, "s3:x-amz-content-sha256": declared} if declared else keys
 
     def _payload(self, http: Request, declared: str, family: Family) -> str:
         if family is Family.S3:

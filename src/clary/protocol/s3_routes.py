@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from clary.bucket_host import bucket_host
 from clary.protocol.s3_browser import OPTIONS_OBJECT, POST_OBJECT
 
 if TYPE_CHECKING:
@@ -80,14 +81,13 @@ class S3Routes:
 
 
 def address(path: str, host: str, domain: str) -> Address:
-    """The bucket and key that a raw path means, with the bucket in the host name below `domain`.
+    """The bucket and key that a raw path means, and the host name below `domain` or that of AWS.
 
     Raises:
         ValueError: the path is not UTF-8.
     """
-    name = host.partition(":")[0].lower()
-    if domain and name.endswith(f".{domain}"):
-        return Address(name[: -len(domain) - 1], _decode(path[1:]))
+    if named := bucket_host(host, domain).bucket:
+        return Address(named, _decode(path[1:]))
     bucket, _, key = path[1:].partition("/")
     return Address(_decode(bucket), _decode(key))
 
