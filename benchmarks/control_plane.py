@@ -19,8 +19,8 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.report import Row, at_least, at_most, fact, median
 from benchmarks.servers import clary, free_port, peer
 from benchmarks.signed import REGION, Signer
-from clary.store.database import Database
 from clary.store.records import Query, Records
+from clary.store.sqlite import SqliteDatabase
 
 TITLE = "Control plane"
 FEW, MANY = 10, 20_000
@@ -157,7 +157,7 @@ def _clary(stack: ExitStack, name: str, home: Path, count: int) -> Target:
 
 def _multiply(path: Path, count: int) -> None:
     """Makes `count` models and roles of the one that is there of each."""
-    database = Database(path)
+    database = SqliteDatabase(path)
     records = Records(database)
     with database.write():
         for kind, region in (("model", REGION), ("role", "")):

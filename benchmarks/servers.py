@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -41,10 +41,20 @@ def peer(
     name: str, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Address, int]]:
     """Another server from the environment of that name: its address and process id."""
-    program = python(name)
-    variables = {"PATH": f"{program.parent}:/usr/bin:/bin", "OMP_NUM_THREADS": "1", **(environment or {})}
-    with TemporaryDirectory(prefix=f"{name}-bench-") as folder, (Path(folder) / "log").open("wb") as log:
-        process = subprocess.Popen([program, *command], cwd=folder, env=variables, stdout=log, stderr=log)
+    with program(name, [str(python(name)), *command], port, environment) as running:
+        yield running
+
+
+@contextmanager
+def program(
+    name: str, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Address, int]]:
+    """A server that runs in an empty folder of its own: its address and process id."""
+    path = f"{Path(command[0]).parent}:/usr/bin:/bin"
+    with TemporaryDirectory(prefix=f"{name}-bench-", ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+        log = stack.enter_context((Path(folder) / "log").open("wb"))
+        variables = {"PATH": path, "HOME": folder, "OMP_NUM_THREADS": "1", **(environment or {})}
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
         try:
             _wait(process, port, Path(folder) / "log")
             yield ("127.0.0.1", port), process.pid
@@ -93,4 +103,4 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             return
 
 
-__all__ = ["PEERS", "ROOT", "clary", "free_port", "peer", "python"]
+__all__ = ["PEERS", "ROOT", "clary", "free_port", "peer", "program", "python"]
