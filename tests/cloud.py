@@ -85,11 +85,17 @@ class Cloud:
             parts.path or "/",
             parts.query,
             {**headers, "host": parts.netloc},
-            BytesBody(body.encode() if isinstance(body, str) else body),
+            BytesBody(body.encode() if isinstance(body, str) else _read(body)),
         )
         response = self._runner.run(self.parts.gateway.handle(http))
         assert isinstance(response.body, bytes)
         return AWSResponse(request.url, response.status, response.headers, _Raw(response.body))
+
+
+def _read(body: Any) -> bytes:
+    """Bodies with a checksum behind them are made while they are read."""
+    content: bytes = body.read() if hasattr(body, "read") else body
+    return content
 
 
 class _Raw(io.BytesIO):

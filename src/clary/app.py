@@ -18,6 +18,7 @@ from clary.auth.credentials import Credentials
 from clary.auth.sigv4 import Authenticator
 from clary.clock import SystemClock
 from clary.compute.probe import probe
+from clary.controllers.bucket_lifecycle import BucketLifecycleController
 from clary.controllers.capacity import Capacity
 from clary.controllers.endpoint import EndpointController
 from clary.controllers.identity import PREFIX, CredentialsPage
@@ -131,6 +132,7 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         ProcessingJobController(platform, backend, capacity),
         EndpointController(platform, backend),
         LogGroupController(platform),
+        BucketLifecycleController(platform),
         TransformJobController(platform, backend, capacity),
         TuningJobController(platform),
         MonitoringScheduleController(platform),

@@ -6,6 +6,7 @@ from clary.services.s3.attributes import Attributes
 from clary.services.s3.buckets import Buckets
 from clary.services.s3.copying import Copying
 from clary.services.s3.cors import Cors
+from clary.services.s3.lifecycle import Lifecycle
 from clary.services.s3.listing import Listing
 from clary.services.s3.multipart import Multipart
 from clary.services.s3.objects import Objects
@@ -20,6 +21,7 @@ SERVICE = Service(
     Buckets,
     BucketSettings,
     BucketPolicy,
+    Lifecycle,
     Objects,
     Copying,
     Multipart,

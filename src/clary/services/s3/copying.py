@@ -10,6 +10,7 @@ from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import refuse_unmet, write_condition
 from clary.services.s3.copy_source import CopySource
 from clary.services.s3.errors import InvalidArgument, InvalidRequest, NoSuchUpload, PreconditionFailed
+from clary.services.s3.lifecycle import expiration_member
 from clary.services.s3.meta import meta_of
 from clary.services.s3.multipart import part_number
 from clary.services.s3.objects import encryption, version_member
@@ -66,7 +67,7 @@ class Copying:
             copy = self._objects.index.put(new, content, versioning_of(target), condition)
         result = {"ETag": copy.etag, "LastModified": copy.modified, **integrity.told(checksum)}
         members = {"CopyObjectResult": result, **encryption(meta.headers), **version_member(target, copy)}
-        return {**members, **_source_version(origin, version)}
+        return {**members, **_source_version(origin, version), **expiration_member(target, copy)}
 
     async def upload_part_copy(self, ctx: Context, request: api.UploadPartCopyRequest) -> Document:
         """Takes a part from an object that is there already."""

@@ -21,6 +21,7 @@ from clary.services.s3.errors import (
     MalformedXML,
     NoSuchUpload,
 )
+from clary.services.s3.lifecycle import abort_members
 from clary.services.s3.listing import Encode, echo, encoder
 from clary.services.s3.meta import meta_of, refuse_unsupported
 from clary.services.s3.objects import encryption, written
@@ -64,7 +65,7 @@ class Multipart:
             {"ChecksumAlgorithm": algorithm, "ChecksumType": checksum_type} if request.get("ChecksumAlgorithm") else {}
         )
         names = {"Bucket": bucket.name, "Key": upload.key, "UploadId": upload.upload_id}
-        return {**names, **told, **encryption(meta.headers)}
+        return {**names, **told, **encryption(meta.headers), **abort_members(bucket, upload)}
 
     async def upload_part(self, ctx: Context, request: api.UploadPartRequest) -> Document:
         """Takes one part in; it replaces an earlier one of its number."""
@@ -134,6 +135,7 @@ class Multipart:
             "Owner": {"ID": canonical_id(bucket.account)},
             "StorageClass": "STANDARD",
             **told,
+            **abort_members(bucket, upload),
         }
 
     def list_multipart_uploads(self, _: Context, request: api.ListMultipartUploadsRequest) -> Document:

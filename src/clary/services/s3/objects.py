@@ -12,6 +12,7 @@ from clary.services.s3.access import object_check
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
 from clary.services.s3.errors import EntityTooLarge, InvalidRequest, MalformedXML
+from clary.services.s3.lifecycle import expiration_member
 from clary.services.s3.meta import DEFAULT_CONTENT_TYPE, meta_of, refuse_unsupported
 from clary.services.s3.reading import extent, readable
 from clary.services.service import in_thread
@@ -112,7 +113,11 @@ class Objects:
         refuse_unsupported(request)
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"), content=content)
-        members = {**described(version), **version_member(bucket, version)}
+        members = {
+            **described(version),
+            **version_member(bucket, version),
+            **expiration_member(bucket, version),
+        }
         if refuse_unmet(request, version):
             return Reply({name: members[name] for name in _NOT_MODIFIED if name in members}, 304)
         part = extent(self._objects, version, request)
@@ -173,6 +178,7 @@ def written(bucket: Record, version: Version) -> Document:
         **integrity.told(version.checksum),
         **encryption(version.meta.headers),
         **version_member(bucket, version),
+        **expiration_member(bucket, version),
     }
 
 

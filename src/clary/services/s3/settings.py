@@ -12,7 +12,6 @@ from clary.services.s3.errors import (
     IllegalVersioningConfigurationException,
     MalformedXML,
     NoSuchCORSConfiguration,
-    NoSuchLifecycleConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     NoSuchTagSet,
     NoSuchWebsiteConfiguration,
@@ -95,14 +94,6 @@ class BucketSettings:
     put_bucket_encryption = recorded(stored("ServerSideEncryptionConfiguration"))
     get_bucket_encryption = recorded(told("ServerSideEncryptionConfiguration", DEFAULT_ENCRYPTION, wrapped=True))
     delete_bucket_encryption = recorded(forgotten("ServerSideEncryptionConfiguration"))
-
-    put_bucket_lifecycle_configuration = recorded(stored("LifecycleConfiguration"))
-    get_bucket_lifecycle_configuration = recorded(
-        told(
-            "LifecycleConfiguration", lambda: NoSuchLifecycleConfiguration("The lifecycle configuration does not exist")
-        )
-    )
-    delete_bucket_lifecycle = recorded(forgotten("LifecycleConfiguration"))
 
     put_bucket_logging = recorded(stored("BucketLoggingStatus"))
     get_bucket_logging = recorded(told("BucketLoggingStatus", {}))

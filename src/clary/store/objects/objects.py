@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clary.http import FileSlice, FileSlices
+from clary.store.objects import scan
 from clary.store.objects.checksums import FULL_OBJECT, Digests
 from clary.store.objects.files import Files
 from clary.store.objects.index import Index
@@ -17,7 +18,7 @@ from clary.store.objects.uploads import Uploads
 from clary.store.objects.version import Content
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
     from clary.store.database import Database
@@ -114,6 +115,14 @@ class Objects:
     def list_versions(self, query: PageQuery) -> Page:
         """A page of versions and delete markers."""
         return list_versions(self._database, query)
+
+    def by_key(self, bucket: str, after: str = "") -> Iterator[tuple[str, Iterator[Version]]]:
+        """Every key behind `after` with its versions, from the latest to the earliest, read in bounded pages."""
+        return scan.by_key(self._database, bucket, after)
+
+    def versions_of(self, bucket: str, key: str, limit: int) -> list[Version]:
+        """The latest versions and delete markers of one key."""
+        return scan.versions_of(self._database, bucket, key, limit)
 
     def _slices(self, upload_id: str, start: int, end: int) -> list[FileSlice]:
         slices = []
