@@ -7,12 +7,16 @@ import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from clary import first_run, notebook_access, plugins
 from clary.asgi import Application
+from clary.audit.parameters import Parameters
+from clary.audit.trail import Trail
+from clary.audit.upkeep import Upkeep
 from clary.auth.authorize import Authorizer
 from clary.auth.credentials import Credentials
 from clary.auth.sigv4 import Authenticator
@@ -43,6 +47,7 @@ from clary.protocol.model import Models
 from clary.protocol.route import Router
 from clary.protocol.validate import Validators
 from clary.proxy import Proxy
+from clary.store.audit import Index, IndexFile, Segments
 from clary.store.database import Database
 from clary.store.keyring import Keyring
 from clary.store.logs import Logs
@@ -86,6 +91,7 @@ class Parts:
     database: Database
     gateway: Gateway
     notebooks: NotebookProxy
+    upkeep: Upkeep
 
 
 def build(settings: Settings, clock: Clock) -> Parts:
@@ -98,7 +104,10 @@ def build(settings: Settings, clock: Clock) -> Parts:
     keyring = Keyring.at(settings.key_path)
     credentials = Credentials(records, clock, settings.account, keyring)
     authorizer = Authorizer(records, clock)
-    invoke = Invoker(offered, models, Validators(), authorizer)
+    segments = Segments(settings.home / "audit", clock)
+    audit = Index(IndexFile(segments.folder / "index.db"), segments.folder)
+    trail = Trail(segments, Parameters(models), settings.region, settings.audit)
+    invoke = Invoker(offered, models, Validators(), authorizer, trail)
     platform = Platform(
         settings=settings,
         clock=clock,
@@ -113,6 +122,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         credentials=credentials,
         authorizer=authorizer,
         keyring=keyring,
+        audit=audit,
     )
     wire = (models, Router(models, settings.s3_domain))
     gateway = Gateway(settings, clock, database, wire, Authenticator(credentials, clock, settings.s3_domain), invoke)
@@ -121,7 +131,8 @@ def build(settings: Settings, clock: Clock) -> Parts:
     gateway.add_page("/_clary/health", _health)
     notebooks = NotebookProxy(platform)
     gateway.add_page(notebook_access.PREFIX, notebooks.page)
-    return Parts(platform, database, gateway, notebooks)
+    upkeep = Upkeep(segments, audit, clock, timedelta(days=settings.audit_days))
+    return Parts(platform, database, gateway, notebooks, upkeep)
 
 
 def controllers(platform: Platform, backend: Backend) -> list[Controller]:
@@ -196,6 +207,7 @@ class Server:
         loop = Loop(platform.records, self._clock, controllers(platform, backend))
         config.app = Application(parts.gateway, parts.notebooks.web_socket)
         loop.start()
+        parts.upkeep.start()
         tunnel = TlsTunnel(self.settings, Authority(self.settings.home / "tls"))
         try:
             await _open(tunnel, self.settings)
@@ -210,6 +222,7 @@ class Server:
             backend.close()
             pool.shutdown()
             platform.objects.close()
+            parts.upkeep.stop()
             parts.database.close()
 
 

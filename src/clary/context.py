@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from clary.auth.authorize import Ruling
+
 
 class PrincipalKind(Enum):
     """What sort of identity signed the request."""
@@ -75,3 +77,5 @@ class Context:
     """Condition keys that tell how the request was signed, in lower case."""
     via: str = ""
     """The service on whose behalf the call is made (`sagemaker.amazonaws.com`), empty for direct calls."""
+    rulings: list[Ruling] = field(default_factory=list, compare=False)
+    """What was decided about the permissions of the call so far, for the audit log."""

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from clary.audit.trail import Attempt
 from clary.context import Context
 from clary.errors import InternalFailure, ServiceError
 from clary.http import BytesBody, ClientGone, Request, Response, read
@@ -72,27 +73,40 @@ class Gateway:
         try:
             call = await self._router.route(http)  # 1
         except RoutingError as error:
-            return serialize_error(error.protocol, error.service, error, request_id)
+            response = serialize_error(error.protocol, error.service, error, request_id)
+            attempt = Attempt.over_http(request_id, (error.service, ""), self._clock.now(), http)
+            attempt.error = error
+        else:
+            attempt = Attempt.over_http(request_id, (call.service, call.operation), self._clock.now(), http)
+            response = await self._serve(http, call, attempt)
+        self._invoke.trail.write(attempt, response.status)
+        return response
+
+    async def _serve(self, http: Request, call: Call, attempt: Attempt) -> Response:
+        """The answer to a call, or the error that it ends with."""
         try:
-            return await self._answer(http, call, request_id)
+            return await self._answer(http, call, attempt)
         except ServiceError as error:
-            return self._refuse(call, error, request_id, http.path)
+            attempt.error = error
         except ClientGone:
+            attempt.gone = True
+            self._invoke.trail.write(attempt, 0)
             raise
         except Exception as error:  # a fault of ours must reach the caller as an answer, never as a hang
-            log.exception("%s %s failed, request id %s", call.service, call.operation, request_id)
-            fault = StorageFull() if is_full(error) else InternalFailure(_INTERNAL)
-            return self._refuse(call, fault, request_id, http.path)
+            log.exception("%s %s failed, request id %s", call.service, call.operation, attempt.id)
+            attempt.error = StorageFull() if is_full(error) else InternalFailure(_INTERNAL)
+        return self._refuse(call, attempt.error, attempt.id, http.path)
 
-    async def _answer(self, http: Request, call: Call, request_id: str) -> Response:
+    async def _answer(self, http: Request, call: Call, attempt: Attempt) -> Response:
         signature = await self._authenticate(http, call)  # 2
-        ctx = self._context(http, call, signature, request_id)
-        request = await parse(call, http)  # 3
+        attempt.ctx = ctx = self._context(http, call, signature, attempt)
+        attempt.request = request = await parse(call, http)  # 3
         written = self._database.written
         reply = await self._invoke.run(ctx, request)  # 4 5 6
+        attempt.answer = reply.members
         if self._database.written != written and not call.operation.startswith(READ_ONLY):
             await self._sync()
-        return serialize(call, reply, request_id)  # 7
+        return serialize(call, reply, attempt.id)  # 7
 
     async def _authenticate(self, http: Request, call: Call) -> Signature:
         is_s3 = call.service == "s3"
@@ -106,15 +120,15 @@ class Gateway:
             http.body = AwsChunkedBody(http.body, verify_chunk, verify_trailer, decoded_bytes)
         return signature
 
-    def _context(self, http: Request, call: Call, signature: Signature, request_id: str) -> Context:
+    def _context(self, http: Request, call: Call, signature: Signature, attempt: Attempt) -> Context:
         return Context(
-            request_id=request_id,
+            request_id=attempt.id,
             account=signature.principal.account or self._settings.account,
             region=signature.region or self._settings.region,
             principal=signature.principal,
             service=call.service,
             operation=call.operation,
-            now=self._clock.now(),
+            now=attempt.now,
             endpoint=f"{http.scheme}://{http.headers.get('host', '')}",
             source_ip=http.client,
             secure=http.scheme == "https",

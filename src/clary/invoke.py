@@ -6,13 +6,15 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from clary.errors import NotSupported
+from clary.audit.trail import INTERNAL, Attempt
+from clary.errors import NotSupported, ServiceError
 from clary.services.service import Check, Document, Handler, Reply, Service, method_name, runs_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
+    from clary.audit.trail import Trail
     from clary.auth.authorize import Authorizer
     from clary.context import Context
     from clary.platform import Platform
@@ -23,16 +25,23 @@ if TYPE_CHECKING:
 class Invoker:
     """Calls operations by service and name, on behalf of a principal.
 
-    Handlers belong to the event loop; `attach` names it. Threads use `call`, coroutines `run`.
+    Handlers belong to the event loop; `attach` names it. Threads use `call`, coroutines `act`, and the gateway, which
+    writes to the `trail` by itself, `run`.
     """
 
     def __init__(
-        self, services: Mapping[str, Service], models: Models, validators: Validators, authorizer: Authorizer
+        self,
+        services: Mapping[str, Service],
+        models: Models,
+        validators: Validators,
+        authorizer: Authorizer,
+        trail: Trail,
     ) -> None:
         self._services = services
         self._models = models
         self._validators = validators
         self._authorizer = authorizer
+        self.trail = trail
         self._handlers: dict[tuple[str, str], Handler] = {}
 
     def attach(self, platform: Platform, loop: asyncio.AbstractEventLoop, pool: Executor) -> None:
@@ -45,7 +54,7 @@ class Invoker:
                 self._handlers[service.name, method] = handler
 
     async def run(self, ctx: Context, request: Document) -> Reply:
-        """The answer of one operation.
+        """The answer of one operation; whoever received the call writes it to the audit log.
 
         Raises:
             ServiceError: it is not allowed, not valid, not there, or refused by the handler.
@@ -61,9 +70,24 @@ class Invoker:
                 result = await result
         return result if isinstance(result, Reply) else Reply(result or {})
 
+    async def act(self, ctx: Context, request: Document) -> Reply:
+        """The same for a call that the platform makes by itself; it is in the audit log when it is answered."""
+        attempt = Attempt(ctx.request_id, ctx.service, ctx.operation, ctx.now, ctx.via or INTERNAL, ctx.via or INTERNAL)
+        attempt.ctx, attempt.request = ctx, request
+        status = 500
+        try:
+            reply = await self.run(ctx, request)
+            attempt.answer, status = reply.members, reply.status or 200
+        except ServiceError as error:
+            attempt.error, status = error, error.status
+            raise
+        finally:
+            self.trail.write(attempt, status)
+        return reply
+
     def call(self, ctx: Context, request: Document) -> Document:
         """The same from another thread than the event loop's; blocks until the answer is there."""
-        return asyncio.run_coroutine_threadsafe(self.run(ctx, request), self._loop).result().members
+        return asyncio.run_coroutine_threadsafe(self.act(ctx, request), self._loop).result().members
 
     def on_loop(self, action: Callable[[], None]) -> None:
         """Runs a short action on the event loop, for what belongs to it alone; blocks until it is done."""

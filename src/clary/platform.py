@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clary.protocol.model import Models
     from clary.proxy import Proxy
     from clary.settings import Settings
+    from clary.store.audit import Index
     from clary.store.keyring import Keyring
     from clary.store.logs import Logs
     from clary.store.metrics import Metrics
@@ -37,6 +38,7 @@ class Platform:
     models: Models
     credentials: Credentials
     authorizer: Authorizer
+    audit: Index
     keyring: Keyring
     sandboxes: bool = True
     """Whether this machine gives workloads a view of the disk of their own; instances cannot do without."""

@@ -42,6 +42,10 @@ class Settings:
     """Encrypt the bytes of all objects at rest, with keys sealed by that of `key_file`."""
     gateways: int = 0
     """Processes that serve S3, IAM and STS beside the first one; 0: the first one serves everything."""
+    audit: Literal["all", "management"] = "all"
+    """Which calls the audit log keeps: all, or those alone that are about resources rather than about their data."""
+    audit_days: int = 90
+    """How long the audit log keeps them."""
     compute: str = "process"
     """Where workloads run: the name of an entry point of the group `clary.compute`."""
     isolation: Literal["auto", "none"] = "auto"
@@ -108,6 +112,8 @@ _KINDS: Mapping[str, type] = {
     "key_file": str,
     "encrypt": bool,
     "gateways": int,
+    "audit": str,
+    "audit_days": int,
     "compute": str,
     "isolation": str,
     "warm_workers": bool,
@@ -115,7 +121,11 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-_CHOICES: Mapping[str, tuple[str, ...]] = {"durability": ("disk", "process"), "isolation": ("auto", "none")}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "audit": ("all", "management"),
+    "durability": ("disk", "process"),
+    "isolation": ("auto", "none"),
+}
 
 
 def _parse(name: str, kind: type, text: str) -> object:

@@ -72,6 +72,7 @@ class Authorizer:
         for check in checks:
             decision = self.decision(ctx, check)
             rulings.append(Ruling(check, decision))
+            ctx.rulings.append(rulings[-1])
             if not decision.allowed:
                 raise Refused(sentence(ctx.principal, check, decision), rulings)
         return rulings

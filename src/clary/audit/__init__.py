@@ -1,0 +1,1 @@
+"""What is kept of each call, and what it teaches: explanations of refusals, policies from what was used."""
