@@ -48,7 +48,7 @@ from clary.protocol.route import Router
 from clary.protocol.validate import Validators
 from clary.proxy import Proxy
 from clary.store.audit import Index, IndexFile, Segments
-from clary.store.database import Database
+from clary.store.engines import open_database
 from clary.store.keyring import Keyring
 from clary.store.logs import Logs
 from clary.store.metrics import Metrics
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from clary.clock import Clock
     from clary.compute.base import Backend
     from clary.settings import Settings
+    from clary.store.database import Database
 
 
 BACKLOG = 2048
@@ -96,7 +97,7 @@ class Parts:
 
 def build(settings: Settings, clock: Clock) -> Parts:
     """The parts of the platform, nothing running yet."""
-    database = Database(settings.home / "clary.db", durable=settings.durability == "disk")
+    database = open_database(settings)
     records = Records(database)
     records.resume(clock.now())
     offered = plugins.services()

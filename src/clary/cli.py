@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -23,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from clary import __version__, first_run
 from clary.clock import SystemClock
 from clary.settings import Settings, load
-from clary.store.database import Database
+from clary.store.database import DatabaseError
+from clary.store.engines import open_database, place
 from clary.store.keyring import Keyring
 from clary.store.records import Records
 
@@ -222,8 +222,8 @@ def _serve(settings: Settings, *, first: bool) -> int:
             Server(settings, on_ready=ready).run()
         except CannotListen as error:
             raise _Refused(str(error)) from error
-        except sqlite3.DatabaseError as error:
-            raise _Refused(f"{settings.home / 'clary.db'} cannot be used: {error}") from error
+        except DatabaseError as error:
+            raise _Refused(f"{place(settings)} cannot be used: {error}") from error
         finally:
             state.unlink(missing_ok=True)
     return 0
@@ -303,7 +303,7 @@ def _assume(role: str, settings: Settings) -> dict[str, str]:
     """Credentials of a role, which STS refuses to root; whoever may read the home folder may have them anyway."""
     from clary.auth.credentials import Credentials  # noqa: PLC0415  # the other commands need no database
 
-    database = Database(settings.home / "clary.db")
+    database = open_database(settings)
     records = Records(database)
     arn = role if role.startswith("arn:") else f"arn:aws:iam::{settings.account}:role/{role}"
     record = records.by_arn(arn)

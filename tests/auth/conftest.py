@@ -7,9 +7,9 @@ import pytest
 
 from clary.auth import entities
 from clary.auth.credentials import Credentials
-from clary.store.database import Database
 from clary.store.keyring import Keyring
 from clary.store.records import Record, Records
+from clary.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    database = Database(tmp_path / "clary.db", durable=False)
+    database = SqliteDatabase(tmp_path / "clary.db", durable=False)
     yield Records(database)
     database.close()
 

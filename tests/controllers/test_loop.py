@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clary.controllers.loop import PATIENCE, RETRY_S, Loop
-from clary.store.database import Database
 from clary.store.records import Record, Records
+from clary.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Stumbling:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    database = Database(tmp_path / "db", durable=False)
+    database = SqliteDatabase(tmp_path / "db", durable=False)
     yield Records(database)
     database.close()
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clary.controllers.monitoring_request import MOST_INPUTS, MonitoringRequest, NoEndpoint
-from clary.store.database import Database
 from clary.store.records import Record, Records
+from clary.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def endpoint(*variants: str, capture: bool = True) -> Record:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    database = Database(tmp_path / "db", durable=False)
+    database = SqliteDatabase(tmp_path / "db", durable=False)
     yield Records(database)
     database.close()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from clary.controllers.monitoring_schedule import SETTLE, MonitoringScheduleController
-from clary.store.database import Database
 from clary.store.records import Query, Record, Records
+from clary.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Watch:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    database = Database(tmp_path / "db", durable=False)
+    database = SqliteDatabase(tmp_path / "db", durable=False)
     yield Records(database)
     database.close()
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clary.store.database import Database
+from clary.store.database import DatabaseError
+from clary.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-INSERT = "INSERT INTO metric_names (scope, namespace, name, dimensions, updated) VALUES (1, 1, ?, 1, 0)"
+    from clary.store.database import Database
+
+INSERT = "INSERT INTO metric_names (scope, namespace, name, dimensions, updated) VALUES ('1', '1', ?, '1', 0)"
 
 
 def count(database: Database) -> int:
@@ -48,7 +51,7 @@ def test_sync_covers_all_commits_before_it(database: Database) -> None:
 
 
 def test_without_durability_there_is_nothing_to_sync(tmp_path: Path) -> None:
-    database = Database(tmp_path / "clary.db", durable=False)
+    database = SqliteDatabase(tmp_path / "clary.db", durable=False)
     with database.write() as connection:
         connection.execute(INSERT, ("1",))
     assert not database.unsynced
@@ -70,19 +73,19 @@ def test_threads_write_one_after_the_other(database: Database) -> None:
 
 
 def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
-    Database(tmp_path / "clary.db").close()
+    SqliteDatabase(tmp_path / "clary.db").close()
     with sqlite3.connect(tmp_path / "clary.db") as other:
         other.execute("PRAGMA user_version = 999")
     other.close()
-    with pytest.raises(sqlite3.DatabaseError, match="newer version"):
-        Database(tmp_path / "clary.db")
+    with pytest.raises(DatabaseError, match="newer version"):
+        SqliteDatabase(tmp_path / "clary.db")
 
 
 KILLED = f"""
 import os, signal, sys
 from pathlib import Path
-from clary.store.database import Database
-database = Database(Path(sys.argv[1]))
+from clary.store.sqlite import SqliteDatabase
+database = SqliteDatabase(Path(sys.argv[1]))
 for number in range(100):
     with database.write() as connection:
         connection.execute({INSERT!r}, (str(number),))
@@ -95,6 +98,6 @@ def test_commits_survive_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "clary.db"
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True, text=True, check=False)
     assert done.stdout == "written\n"
-    database = Database(path)
+    database = SqliteDatabase(path)
     assert count(database) == 100
     database.close()

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clary.store.database import Database
 from clary.store.logs import Logs, Window
+
+if TYPE_CHECKING:
+    from clary.store.database import Database
 
 GROUP = "1/r/group"
 
@@ -73,15 +74,13 @@ def test_deletion_and_expiry(logs: Logs) -> None:
     events=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=12),
     stop=st.integers(0, 12),
 )
-def test_a_search_goes_on_where_it_stopped(events: list[tuple[str, int]], stop: int) -> None:
-    with TemporaryDirectory() as folder:
-        database = Database(Path(folder) / "clary.db", durable=False)
-        logs = Logs(database)
-        for stream, moment in events:
-            logs.append(GROUP, stream, [(moment, "x")], 9)
-        whole = list(logs.merged(GROUP, "abc", Window(), None))
-        last = whole[stop - 1] if 0 < stop <= len(whole) else None
-        rest = list(logs.merged(GROUP, "abc", Window(), (last.time, last.stream, last.id) if last else None))
-        database.close()
+def test_a_search_goes_on_where_it_stopped(shared_database: Database, events: list[tuple[str, int]], stop: int) -> None:
+    logs = Logs(shared_database)
+    logs.delete_group(GROUP)
+    for stream, moment in events:
+        logs.append(GROUP, stream, [(moment, "x")], 9)
+    whole = list(logs.merged(GROUP, "abc", Window(), None))
+    last = whole[stop - 1] if 0 < stop <= len(whole) else None
+    rest = list(logs.merged(GROUP, "abc", Window(), (last.time, last.stream, last.id) if last else None))
     assert [(event.time, event.stream) for event in whole] == sorted((moment, stream) for stream, moment in events)
     assert rest == (whole[stop:] if last else whole)

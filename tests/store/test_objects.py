@@ -10,32 +10,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clary.http import BytesBody, FileSlice, FileSlices
-from clary.store.database import Database
+from clary.http import BytesBody, FileSlice, Stored
+from clary.store.keyring import KEY_BYTES, Keyring
 from clary.store.objects import Checksum, Meta, NewObject, Objects, PageQuery, Version, Versioning
 from clary.store.objects.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Digests, of_parts
 from clary.store.objects.errors import StorageFull
-from clary.store.objects.files import Files
+from clary.store.objects.folder import Folder
 from clary.store.objects.listing import after_all
 from clary.store.objects.objects import chunks
 from clary.store.objects.receive import receive
+from clary.store.objects.sealing import Seals
 from clary.store.objects.uploads import new_upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from clary.store.database import Database
+
 BUCKET = "bucket"
 LARGE = os.urandom(3 << 20)
+NO_CONTENT = ("objects", "readers")
 
 
 class Store:
     """Objects in a folder of their own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database) -> None:
         self.folder = folder / "objects"
-        self.database = Database(folder / "clary.db", durable=False)
-        self.objects = Objects(self.database, self.folder, durable=False)
+        self.database = database
+        self.objects = self.open()
+
+    def open(self) -> Objects:
+        """The same objects as another process would open them."""
+        seals = Seals(Keyring(bytes(KEY_BYTES)), encrypt=False)
+        return Objects(self.database, Folder(self.folder, durable=False), seals, self.folder)
 
     def put(self, key: str, content: bytes, versioning: Versioning = "") -> Version:
         async def put() -> Version:
@@ -56,14 +65,13 @@ class Store:
         return joined(self.objects.read(self.get(key, version_id), start, end))
 
     def files(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.is_file() and path.name != "lock"]
+        return [path for path in self.folder.rglob("*") if path.is_file() and path.parent.name not in NO_CONTENT]
 
     def close(self) -> None:
         self.objects.close()
-        self.database.close()
 
 
-def joined(body: bytes | FileSlice | FileSlices) -> bytes:
+def joined(body: bytes | Stored) -> bytes:
     async def read() -> bytes:
         return b"".join([chunk async for chunk in chunks(body)])
 
@@ -71,8 +79,8 @@ def joined(body: bytes | FileSlice | FileSlices) -> bytes:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path)
+def store(tmp_path: Path, database: Database) -> Iterator[Store]:
+    store = Store(tmp_path, database)
     yield store
     store.close()
 
@@ -102,7 +110,7 @@ def test_a_body_that_fails_leaves_nothing(store: Store) -> None:
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    class FullDisk(Files):
+    class FullDisk(Folder):
         """A folder on a disk without room."""
 
         def flush(self, descriptor: int) -> None:  # noqa: ARG002  # nothing finds room
@@ -110,7 +118,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
     files = FullDisk(tmp_path, durable=False)
     with pytest.raises(StorageFull):
-        asyncio.run(receive(BytesBody(LARGE), (), files, in_file=False))
+        asyncio.run(receive(BytesBody(LARGE), (), files, None, in_file=False))
     assert not list((tmp_path / "incoming").iterdir())
 
 
@@ -123,8 +131,7 @@ def test_content_that_is_not_put_is_removed(store: Store) -> None:
     assert store.files() == []
 
 
-def test_a_start_removes_what_no_row_names(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_start_finds_what_no_row_names(store: Store) -> None:
     store.put("kept", LARGE)
     store.put("replaced", LARGE)
     store.put("replaced", b"small")
@@ -132,17 +139,20 @@ def test_a_start_removes_what_no_row_names(tmp_path: Path) -> None:
     shard = store.folder / "contents" / "zz"
     shard.mkdir()
     (shard / "zz-orphan").write_bytes(b"1")
-    assert len(store.files()) == 4
-    store.close()
-    store = Store(tmp_path)
-    assert len(store.files()) == 1
+    second = store.open()
+    second.open()
+    # Replaced content waits for readers; what nobody writes any more goes at once.
+    assert len(store.files()) == 3
+    assert len(list(second.sweeper.orphans())) == 2
     assert store.content("kept") == LARGE
-    store.close()
+    second.close()
 
 
 def test_a_second_process_removes_nothing(store: Store) -> None:
+    store.objects.open()
     (store.folder / "incoming" / "half").write_bytes(b"1")
-    second = Objects(store.database, store.folder, durable=False)
+    second = store.open()
+    second.open()
     assert len(store.files()) == 1
     second.close()
 
@@ -168,8 +178,8 @@ def test_a_condition_sees_the_object_as_it_is(store: Store) -> None:
     assert store.files() == []
 
 
-def test_what_is_undone_keeps_its_content(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_what_is_undone_keeps_its_content(tmp_path: Path, database: Database) -> None:
+    store = Store(tmp_path, database)
     store.put("k", LARGE)
 
     def remove_and_fail() -> None:
@@ -181,7 +191,7 @@ def test_what_is_undone_keeps_its_content(tmp_path: Path) -> None:
         remove_and_fail()
     assert store.content("k") == LARGE
     store.close()
-    store = Store(tmp_path)
+    store = Store(tmp_path, database)
     assert store.content("k") == LARGE
     store.close()
 
@@ -282,8 +292,8 @@ def naive(names: list[str], prefix: str, delimiter: str, after: str) -> list[str
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(tmp_path_factory.mktemp("shared"))
+def shared(tmp_path_factory: pytest.TempPathFactory, shared_database: Database) -> Iterator[Store]:
+    store = Store(tmp_path_factory.mktemp("shared"), shared_database)
     yield store
     store.close()
 

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clary.store.database import Database
 from clary.store.records import AlreadyExists, Conflict, Order, Query, Record, Records
+
+if TYPE_CHECKING:
+    from clary.store.database import Database
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -156,18 +157,18 @@ def test_filters(records: Records) -> None:
     descending=st.booleans(),
     page=st.integers(1, 5),
 )
-def test_pages_joined_are_the_whole(names: list[str], order: Order, descending: bool, page: int) -> None:
-    with TemporaryDirectory() as folder:
-        database = Database(Path(folder) / "clary.db", durable=False)
-        records = Records(database)
-        for index, name in enumerate(names):
-            moment = NOW + timedelta(seconds=index % 3)
-            records.create(record(name, created=moment, modified=moment, status="xy"[index % 2]))
-        query = Query("model", ACCOUNT, REGION, order_by=order, descending=descending, limit=page)
-        whole = records.all(query)
-        joined: list[Record] = []
-        while part := records.list(replace(query, after=joined[-1].cursor(order) if joined else None)):
-            joined += part
-        database.close()
+def test_pages_joined_are_the_whole(
+    shared_database: Database, names: list[str], order: Order, descending: bool, page: int
+) -> None:
+    records = Records(shared_database)
+    records.clear()
+    for index, name in enumerate(names):
+        moment = NOW + timedelta(seconds=index % 3)
+        records.create(record(name, created=moment, modified=moment, status="xy"[index % 2]))
+    query = Query("model", ACCOUNT, REGION, order_by=order, descending=descending, limit=page)
+    whole = records.all(query)
+    joined: list[Record] = []
+    while part := records.list(replace(query, after=joined[-1].cursor(order) if joined else None)):
+        joined += part
     assert joined == whole
     assert len(whole) == len(names)

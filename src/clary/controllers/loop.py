@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from clary.store.database import DatabaseError, Unavailable
 from clary.store.records import Conflict
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Loop:
             try:
                 leased = self._lease()
                 pause = 0.0 if leased else self._pause()
-            except sqlite3.Error:
+            except DatabaseError:
                 log.exception("cannot read what is due")
                 leased, pause = [], RETRY_S
             for record in leased:
@@ -116,7 +116,7 @@ class Loop:
         controller = self._controllers[record.kind]
         try:
             outcome = controller.step(record, self._clock.now())
-        except Conflict:
+        except (Conflict, Unavailable):
             self._give_back(record)
             return
         except Exception as error:  # one record's fault must not stop the others
@@ -129,7 +129,7 @@ class Loop:
                 self._wake_owner(self._records.apply(outcome))
         except Conflict:
             self._give_back(record)
-        except sqlite3.Error:
+        except DatabaseError:
             log.exception("cannot store what became of %s %s", record.kind, record.name)
             self._give_back(record)
 
@@ -138,7 +138,7 @@ class Loop:
         while not self._stopping.is_set():
             try:
                 self._records.release(record, self._clock.now())
-            except sqlite3.Error:
+            except DatabaseError:
                 self._stopping.wait(RETRY_S)
             else:
                 return

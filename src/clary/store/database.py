@@ -1,166 +1,156 @@
-"""One SQLite file, shared by the threads of the process.
+"""What the stores need of a database: transactions, durability shared by many, and errors that say what to do.
 
-Commits reach the file at once and so survive the end of the process; `sync` makes all earlier commits survive power
-loss. Many callers share one sync, which is why it is not part of the commit: one disk flush takes milliseconds.
-Source: sqlite.org, "Write-Ahead Logging" and "PRAGMA synchronous" (a flushed WAL file is what FULL adds to NORMAL).
+Database
+├── SqliteDatabase      one file, shared by the threads and processes of one machine
+└── PostgresDatabase    a PostgreSQL server, shared by any number of machines
+
+DatabaseError
+├── DatabaseFull        the disk has no room
+├── Unavailable         the server cannot be reached, or not now
+├── InUse               another control process works with it
+└── Unstorable          a value that this engine cannot keep
+
+One text of SQL serves both: plain `?` marks, `RETURNING`, `ON CONFLICT`, no reliance on row numbers or on types that
+adapt. Commits count at once; `sync` makes all earlier commits survive power loss. Many callers share one sync, which
+is why it is not part of the commit: one disk flush takes milliseconds.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import shutil
-import sqlite3
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-from clary.store.schema import MIGRATIONS
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+Row = tuple[Any, ...]
+
+UNLIMITED = 1 << 62
+"""A `LIMIT` that lets everything through."""
 
 
-RESERVE_BYTES = 1 << 20
-"""Room that is given up when the disk is full, so that jobs can still end and their folders be removed."""
+class DatabaseError(Exception):
+    """The database did not do what it was asked; the text names neither passwords nor parameters."""
+
+
+class DatabaseFull(DatabaseError):
+    """The disk of the database has no room."""
+
+
+class Unavailable(DatabaseError):
+    """The server cannot be reached or took too long; what was under way did not happen, or may not have."""
+
+
+class InUse(DatabaseError):
+    """Another control process works with this database."""
+
+
+class Unstorable(DatabaseError):
+    """A value that this engine cannot keep, for instance a NUL character or a name beyond what an index holds."""
 
 
 def is_full(error: BaseException) -> bool:
     """Whether an error says that the disk has no room."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(error, DatabaseFull)
 
 
-class Database:
-    """Connections to one file: one for each thread, writers one after the other.
+def refuse_newer(layout: int, known: int) -> None:
+    """Accepts a layout that this version of Clary knows.
 
-    Args:
-        path: the file; made when it is not there.
-        durable: whether `sync` flushes to the disk or returns at once.
+    Raises:
+        DatabaseError: it does not.
     """
+    if layout > known:
+        raise DatabaseError(f"it was written by a newer version of Clary (layout {layout})")
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
-        self._path = path
-        self._durable = durable
-        self._local = threading.local()
-        self._write_lock = threading.RLock()
-        self._sync_lock = threading.Lock()
-        self._connections: list[sqlite3.Connection] = []
-        self._written = 0
-        self._synced = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._migrate()
-        except BaseException:
-            self.connection.close()
-            raise
-        self._reserve = path.with_name("reserve")
-        self._keep_reserve()
-        self._wal = os.open(f"{path}-wal", os.O_RDWR)
 
-    def read(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Runs a statement that changes nothing."""
-        return self.connection.execute(sql, parameters)
-
-    @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed at the end of the block, undone when it raises; blocks may nest."""
-        with self._write_lock:
-            connection = self.connection
-            if connection.in_transaction:
-                yield connection
-                return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException as error:
-                # SQLite itself has undone it already after some errors.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                if is_full(error):
-                    self._reserve.unlink(missing_ok=True)
-                    self._reserved = False
-                raise
-            self._written += 1
-            if not self._reserved:
-                self._keep_reserve()
+class Rows(Protocol):
+    """What a statement answered."""
 
     @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+
+    def fetchone(self) -> Any:
+        """The next row, None after the last."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+
+    def close(self) -> None:
+        """Gives up the rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """Runs statements inside of a transaction."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Rows:
+        """Runs one statement."""
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
+        """Runs a statement once for each row of parameters."""
+
+
+class Database(ABC):
+    """A database that threads share; writers come one after the other, in all processes."""
+
+    shared = False
+    """Whether other processes may write at any time, so that news must be looked for."""
+
+    @abstractmethod
+    def read(self, sql: str, parameters: Sequence[object] = ()) -> Rows:
+        """Runs a statement that changes nothing; inside of `write` it sees what was written there."""
+
+    @abstractmethod
+    def write(self) -> AbstractContextManager[Connection]:
+        """A transaction: committed at the end of the block, undone when it raises; blocks may nest."""
+
+    @property
+    @abstractmethod
+    def writing(self) -> bool:
+        """Whether the calling thread is inside of `write`."""
+
+    @property
+    @abstractmethod
     def written(self) -> int:
         """Counts the commits of this process; compare before and after to see whether a call wrote."""
-        return self._written
 
     @property
+    @abstractmethod
     def synced(self) -> int:
         """How many of them are as durable as they will be."""
-        return self._synced if self._durable else self._written
 
     @property
     def unsynced(self) -> bool:
         """Whether a commit of this process is not on the disk yet."""
-        return self.synced < self._written
+        return self.synced < self.written
 
+    @abstractmethod
     def sync(self) -> None:
-        """Returns once all commits made before the call are on the disk; concurrent callers share one flush."""
-        if not self._durable:
-            return
-        wanted = self._written
-        with self._sync_lock:
-            if self._synced >= wanted:
-                return
-            reached = self._written
-            os.fdatasync(self._wal)
-            self._synced = reached
+        """Returns once all commits made before the call are on the disk; concurrent callers share one flush.
 
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The connection of the calling thread."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
+        Raises:
+            Unavailable: the server went down between a commit and the flush, so that the commit may be lost.
+        """
 
+    @abstractmethod
+    def mark(self) -> object:
+        """Equal to an earlier answer in the same thread only if nobody else has committed since."""
+
+    @abstractmethod
+    def claim(self) -> None:
+        """Takes or keeps the place of the one control process until `close` or the end of the process.
+
+        Raises:
+            InUse: another process has it.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Closes every connection; the object is of no use afterwards."""
-        with self._write_lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-            os.close(self._wal)
-
-    def _keep_reserve(self) -> None:
-        """Puts room aside, unless what is left is needed more urgently."""
-        self._reserved = self._reserve.exists()
-        if not self._reserved and shutil.disk_usage(self._reserve.parent).free > 2 * RESERVE_BYTES:
-            self._reserve.write_bytes(bytes(RESERVE_BYTES))
-            self._reserved = True
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=NORMAL",
-            "busy_timeout=10000",
-            "cache_size=-16000",
-            "wal_autocheckpoint=4000",
-            "mmap_size=268435456",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        with self._write_lock:
-            self._connections.append(connection)
-        return connection
-
-    def _migrate(self) -> None:
-        with self._write_lock:
-            connection = self.connection
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
-                raise sqlite3.DatabaseError(f"it was written by a newer version of Clary (layout {version})")
-            for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-                connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
-
-
-Row = tuple[Any, ...]

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
-    from clary.store.database import Database
+    from clary.store.database import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ class Logs:
             )
 
     def _append(
-        self, connection: sqlite3.Connection, group: str, stream: str, events: Sequence[tuple[int, str]], now_ms: int
+        self, connection: Connection, group: str, stream: str, events: Sequence[tuple[int, str]], now_ms: int
     ) -> None:
         connection.execute(_CREATE, (group, stream, events[0][0] if events else now_ms))
         if not events:
@@ -172,14 +171,15 @@ class Logs:
             connection.execute("SELECT coalesce(max(id), 0) FROM log_events WHERE stream = ?", (number,)).fetchone()[0]
             + 1
         )
+        first_time, last_time = min(time for time, _ in events), max(time for time, _ in events)
         connection.executemany(
             "INSERT INTO log_events (stream, time, id, ingested, message) VALUES (?, ?, ?, ?, ?)",
             [(number, time, first + offset, now_ms, message) for offset, (time, message) in enumerate(events)],
         )
         connection.execute(
-            "UPDATE log_streams SET first_event = min(coalesce(first_event, ?1), ?1), "
-            "last_event = max(coalesce(last_event, ?2), ?2), ingested = ?3 WHERE id = ?4",
-            (min(time for time, _ in events), max(time for time, _ in events), now_ms, number),
+            "UPDATE log_streams SET first_event = min(coalesce(first_event, ?), ?), "
+            "last_event = max(coalesce(last_event, ?), ?), ingested = ? WHERE id = ?",
+            (first_time, first_time, last_time, last_time, now_ms, number),
         )
 
 

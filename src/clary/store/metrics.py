@@ -62,9 +62,9 @@ class Metrics:
         """The metrics seen, narrowed by what is given; `dimensions` must all be there."""
         rows = self._database.read(
             "SELECT namespace, name, dimensions FROM metric_names "
-            "WHERE scope = ?1 AND (?2 = '' OR namespace = ?2) AND (?3 = '' OR name = ?3) "
+            "WHERE scope = ? AND (? = '' OR namespace = ?) AND (? = '' OR name = ?) "
             "ORDER BY namespace, name, dimensions",
-            (scope, namespace, name),
+            (scope, namespace, namespace, name, name),
         )
         found = [Metric(row[0], row[1], dict(orjson.loads(row[2]))) for row in rows]
         wanted = (dimensions or {}).items()
@@ -83,7 +83,8 @@ class Metrics:
 
 _NAME = """
 INSERT INTO metric_names (scope, namespace, name, dimensions, updated) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET updated = max(updated, excluded.updated) RETURNING id
+ON CONFLICT (scope, namespace, name, dimensions)
+DO UPDATE SET updated = max(metric_names.updated, excluded.updated) RETURNING id
 """
 _POINT = """
 INSERT INTO metric_data (metric, time, id, unit, count, sum, low, high)

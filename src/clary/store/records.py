@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from clary.store.database import UNLIMITED
+from clary.store.revisions import Revisions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -69,6 +72,8 @@ class Query:
     account: str
     region: str = ""
     name_contains: str = ""
+    name_folded: str = ""
+    """Exactly this name, in capitals or not."""
     name_prefix: str = ""
     statuses: Sequence[str] = ()
     created_after: datetime | None = None
@@ -92,7 +97,7 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._revisions: dict[str, int] = {}
+        self._revisions = Revisions(database)
         self._wake = threading.Condition()
         self._hints = 0
 
@@ -109,7 +114,8 @@ class Records:
             if found:
                 raise AlreadyExists(record.name)
             row = connection.execute(_INSERT, (*_values(record), 1)).fetchone()
-        self._changed(record.kind, wake=record.due is not None)
+            self._revisions.bump(connection, record.kind)
+        self._wake_for(record)
         return replace(record, id=row[0], version=1)
 
     def get(self, kind: str, account: str, region: str, name: str) -> Record | None:
@@ -132,7 +138,8 @@ class Records:
             changed = connection.execute(_UPDATE, (*_changes(record), record.id, record.version)).rowcount
             if changed != 1:
                 raise Conflict(f"{record.kind} {record.name}")
-        self._changed(record.kind, wake=record.due is not None)
+            self._revisions.bump(connection, record.kind)
+        self._wake_for(record)
         return replace(record, version=record.version + 1)
 
     def edit(self, record: Record, change: Callable[[Record], Record]) -> Record:
@@ -151,15 +158,15 @@ class Records:
         """Removes a record; one that is gone already is not an error."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM records WHERE id = ?", (record.id,))
-        self._changed(record.kind, wake=False)
+            self._revisions.bump(connection, record.kind)
 
     def clear(self) -> None:
         """Removes every record; what else the platform keeps stays."""
         with self._database.write() as connection:
             kinds = [row[0] for row in connection.execute("SELECT DISTINCT kind FROM records")]
             connection.execute("DELETE FROM records")
-        for kind in kinds:
-            self._changed(kind, wake=False)
+            for kind in kinds:
+                self._revisions.bump(connection, kind)
 
     # Lists
 
@@ -175,7 +182,12 @@ class Records:
     # Leases
 
     def lease(self, now: datetime, seconds: float, limit: int) -> Page:
-        """Takes records that are due, so that nobody else does until the lease ends."""
+        """Takes records that are due, so that nobody else does until the lease ends.
+
+        Raises:
+            InUse: another control process has taken over.
+        """
+        self._database.claim()
         token = uuid.uuid4().hex
         moment = now.timestamp()
         with self._database.write() as connection:
@@ -189,10 +201,12 @@ class Records:
             Conflict: the lease was lost or the record was changed meanwhile; nothing is stored.
         """
         with self._database.write() as connection:
-            parameters = (*_changes(record), record.id, record.version, record.lease_token)
+            due = record.due.timestamp() if record.due else None
+            parameters = (*_changes(record)[:-1], due, due, record.id, record.version, record.lease_token)
             if connection.execute(_APPLY, parameters).rowcount != 1:
                 raise Conflict(f"{record.kind} {record.name}")
-        self._changed(record.kind, wake=record.due is not None)
+            self._revisions.bump(connection, record.kind)
+        self._wake_for(record)
         return replace(record, version=record.version + 1, lease_token="")
 
     def release(self, record: Record, due: datetime) -> None:
@@ -211,7 +225,12 @@ class Records:
         self.hint()
 
     def resume(self, now: datetime) -> None:
-        """Frees every lease and makes all that waits due; for the start of the only process."""
+        """Frees every lease and makes all that waits due; for the start of the one control process.
+
+        Raises:
+            InUse: another control process works with the database.
+        """
+        self._database.claim()
         with self._database.write() as connection:
             connection.execute(_RESUME, (now.timestamp(),))
 
@@ -235,13 +254,14 @@ class Records:
             return self._hints
 
     def revision(self, *kinds: str) -> int:
-        """A number that grows with every write to a record of these kinds."""
-        return sum([self._revisions.get(kind, 0) for kind in kinds])
+        """A number that grows with every write to a record of these kinds, by whatever process.
 
-    def _changed(self, kind: str, *, wake: bool) -> None:
-        with self._wake:
-            self._revisions[kind] = self._revisions.get(kind, 0) + 1
-        if wake:
+        Inside of a transaction it is one that no other call is told, as what it wrote may yet be undone.
+        """
+        return self._revisions.of(kinds)
+
+    def _wake_for(self, record: Record) -> None:
+        if record.due is not None:
             self.hint()
 
 
@@ -259,7 +279,7 @@ _CHANGES = "status = ?, spec = ?, observed = ?, tags = ?, modified = ?, due = ?,
 _UPDATE = f"UPDATE records SET {_CHANGES} WHERE id = ? AND version = ?"  # noqa: S608  # constants
 _APPLY = (
     "UPDATE records SET status = ?, spec = ?, observed = ?, tags = ?, modified = ?, "
-    "due = CASE WHEN ?6 IS NOT NULL AND touched THEN due ELSE ?6 END, "
+    "due = CASE WHEN CAST(? AS DOUBLE PRECISION) IS NOT NULL AND touched = 1 THEN due ELSE ? END, "
     "version = version + 1, lease_token = NULL, lease_until = NULL WHERE id = ? AND version = ? AND lease_token = ?"
 )
 _RELEASE = "UPDATE records SET due = ?, lease_token = NULL, lease_until = NULL WHERE id = ? AND lease_token = ?"
@@ -337,6 +357,8 @@ def _select(query: Query) -> tuple[str, list[object]]:
         conditions.append(condition)
         parameters.extend(values)
 
+    if query.name_folded:
+        add("lower(name) = ?", query.name_folded.lower())
     if query.name_contains:
         add("instr(name, ?) > 0", query.name_contains)
     if query.name_prefix:
@@ -361,4 +383,4 @@ def _select(query: Query) -> tuple[str, list[object]]:
         f"SELECT {_COLUMNS} FROM records WHERE {' AND '.join(conditions)} "  # noqa: S608  # only constants and marks
         f"ORDER BY {column} {direction}, id {direction} LIMIT ?"
     )
-    return sql, [*parameters, query.limit]
+    return sql, [*parameters, query.limit if query.limit >= 0 else UNLIMITED]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clary.errors import ServiceError
-from clary.store.database import is_full
+from clary.store.database import DatabaseError, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,7 @@ def telling_full_disk() -> Iterator[None]:
     """Raises StorageFull where the block finds no room on the disk."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, DatabaseError) as error:
         if is_full(error):
             raise StorageFull from error
         raise

@@ -17,10 +17,9 @@ from clary.store.objects.lock import refuse_locked
 from clary.store.objects.version import NULL_VERSION, Content, Meta, Version, Versioning
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
-    from clary.store.database import Database, Row
+    from clary.store.database import Connection, Database, Row
     from clary.store.objects.checksums import Checksum
     from clary.store.objects.files import Files
 
@@ -43,7 +42,7 @@ class NewObject(NamedTuple):
 class Transaction(NamedTuple):
     """A transaction, and the content files that nothing names any more once it is committed."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     orphans: list[str]
 
 
@@ -177,8 +176,8 @@ def drop_parts(transaction: Transaction, upload_id: str) -> None:
     transaction.orphans.extend([row[0] for row in rows.fetchall()])
 
 
-def _insert(connection: sqlite3.Connection, row: Row, place: Row, versioning: Versioning) -> Version:
-    sequence = connection.execute(_INSERT_CONTENT, place).lastrowid or 0
+def _insert(connection: Connection, row: Row, place: Row, versioning: Versioning) -> Version:
+    sequence = connection.execute(_INSERT_CONTENT, place).fetchone()[0]
     # A listing goes on from a version id even when that version is gone, so the id tells the order.
     version_id = f"{sequence:016x}{secrets.token_hex(8)}" if versioning == "Enabled" else NULL_VERSION
     bucket, key, *rest = row
@@ -205,7 +204,7 @@ _CURRENT_CONTENT = f"SELECT {COLUMNS}, bytes, file, upload_id FROM objects {_WIT
 _NAMED = f"SELECT {COLUMNS} FROM objects {_WHERE_NAMED}"
 _NAMED_CONTENT = f"SELECT {COLUMNS}, bytes, file, upload_id FROM objects {_WITH_CONTENT} {_WHERE_NAMED}"
 _INSERT = f"INSERT INTO objects ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_CONTENT = "INSERT INTO contents (bytes, file, upload_id) VALUES (?, ?, ?)"
+_INSERT_CONTENT = "INSERT INTO contents (bytes, file, upload_id) VALUES (?, ?, ?) RETURNING id"
 _DELETE_CURRENT = f"DELETE FROM objects {_WHERE_CURRENT} RETURNING sequence, meta"
 _DELETE_NULL = (
     "DELETE FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null' "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
+from clary.store.database import UNLIMITED
 from clary.store.objects.index import drop_parts
 from clary.store.objects.version import Content, Meta, Part, Upload, Version, Versioning
 
@@ -94,7 +95,7 @@ class Uploads:
         content.kept = True
         return True
 
-    def parts(self, upload_id: str, after: int = 0, limit: int = -1) -> list[Part]:
+    def parts(self, upload_id: str, after: int = 0, limit: int = UNLIMITED) -> list[Part]:
         """The parts in order of their numbers."""
         return [Part(*row) for row in self._database.read(_PARTS, (upload_id, after, limit))]
 
