@@ -48,7 +48,8 @@ def ask(
     trust: bool = False,
 ) -> Decision:
     keys = {"aws:username": ("ada",)}
-    return decide(Question(principal, action, on, keys.get, owner, trust), grants, resource)
+    behind = (principal.role_arn, principal.user_id.partition(":")[0]) if principal.role_arn else ()
+    return decide(Question(principal, action, on, keys.get, owner, trust, behind), grants, resource)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +146,25 @@ def test_only_services_are_services() -> None:
     assert not ask(Grants(NOTHING), attached, principal=user).allowed
 
 
-def test_not_principal() -> None:
-    attached = document({"Effect": "Deny", "NotPrincipal": {"AWS": ADA.arn}, "Action": "*", "Resource": "*"})
-    everything = Grants(document(allow()))
-    assert ask(everything, attached).allowed
-    assert not ask(everything, attached, principal=SESSION).allowed
+@pytest.mark.parametrize(
+    ("principal", "spared", "allowed"),
+    [
+        (ADA, [ADA.arn, ACCOUNT], True),
+        (ADA, ["AIDA", f"arn:aws:iam::{ACCOUNT}:root"], True),
+        (ADA, [ADA.arn], False),
+        (ADA, [ACCOUNT], False),
+        (ADA, ["*"], True),
+        (SESSION, [ADA.arn, ACCOUNT], False),
+        (SESSION, [SESSION.arn, SESSION.role_arn, ACCOUNT], True),
+        (SESSION, [SESSION.arn, ACCOUNT], False),
+        (SESSION, [SESSION.role_arn, ACCOUNT], False),
+    ],
+)
+def test_not_principal(principal: Principal, spared: list[str], allowed: bool) -> None:
+    attached = document({"Effect": "Deny", "NotPrincipal": {"AWS": spared}, "Action": "*", "Resource": "*"})
+    everything = document(allow())
+    assert ask(Grants(everything), attached, principal=principal).allowed is allowed
+    assert not ask(Grants(everything, boundary=everything), attached, principal=principal).allowed
 
 
 def test_other_account_needs_both() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clary.auth import entities, policy
@@ -31,7 +31,8 @@ class _Holder:
     """What is known of a principal between two writes to IAM."""
 
     grants: Grants
-    tags: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Authorizer:
             RequestKeys(ctx, check.keys, holder.tags, check.late),
             check.owner or ctx.account,
             check.trust,
+            holder.behind,
         )
         attached = self._attached(check.resource_policies) if check.resource_policies else None
         return decide(question, holder.grants, attached)
@@ -106,8 +108,11 @@ class Authorizer:
         return Grants(
             policy.union(self._compiled(text, source) for source, text in entities.granted(self._records, entity)),
             self._compiled(limit[1], limit[0]) if limit else None,
-            policy.union(self._compiled(text, _SESSION) for text in session_policies) if session_policies else None,
+            self._session(session_policies) if session_policies else None,
         )
+
+    def _session(self, documents: Iterable[str]) -> Policy:
+        return policy.union(self._compiled(text, _SESSION) for text in documents)
 
     def _service_keys(self, role: Record) -> Lookup:
         """The condition keys of a call that the platform makes by itself."""
@@ -131,13 +136,20 @@ class Authorizer:
         return holder
 
     def _load(self, principal: Principal) -> _Holder:
-        if principal.kind in (PrincipalKind.ROOT, PrincipalKind.SERVICE):
-            return _Holder(Grants(self._compiled(_EVERYTHING, _ROOT)), {})
-        kind = {PrincipalKind.USER: entities.USER, PrincipalKind.ASSUMED_ROLE: entities.ROLE}.get(principal.kind)
+        federated = principal.kind is PrincipalKind.FEDERATED_USER
+        # Root federates without a name. A session of a federated user has nothing but what its policies leave.
+        if principal.kind in (PrincipalKind.ROOT, PrincipalKind.SERVICE) or (federated and not principal.name):
+            session = self._session(principal.session_policies) if federated else None
+            return _Holder(Grants(self._compiled(_EVERYTHING, _ROOT), session=session))
+        kind = _KINDS.get(principal.kind)
         entity = self._records.get(kind, principal.account, "", principal.name) if kind else None
         if entity is None:
-            return _Holder(_NO_GRANTS, {})
-        return _Holder(self.grants(entity, principal.session_policies), entity.tags)
+            return _Holder(_NO_GRANTS)
+        grants = self.grants(entity, principal.session_policies)
+        if federated and grants.session is None:
+            grants = replace(grants, session=_NO_GRANTS.identity)
+        is_session = principal.kind is not PrincipalKind.USER
+        return _Holder(grants, entity.tags, (entity.arn, entities.unique_id(entity)) if is_session else ())
 
     def _attached(self, documents: Iterable[str]) -> Policy:
         policies = [self._compiled(text, _RESOURCE) for text in documents if text]
@@ -152,6 +164,11 @@ class Authorizer:
         return compiled
 
 
+_KINDS = {
+    PrincipalKind.USER: entities.USER,
+    PrincipalKind.FEDERATED_USER: entities.USER,
+    PrincipalKind.ASSUMED_ROLE: entities.ROLE,
+}
 _SESSION = Source("none", "session policy")
 _ROOT = Source("none", "root user")
 _RESOURCE = Source("resource", "resource-based policy")
@@ -163,15 +180,15 @@ def sentence(principal: Principal, check: Check, decision: Decision) -> str:
     """AWS's words for a refusal.
 
     Source: "Troubleshoot access denied error messages", IAM user guide; the differences between services are as
-    seen in answers of AWS: S3 quotes the ARN, EC2 puts a sentence before, AssumeRole gives no reason.
+    seen in answers of AWS: S3 quotes the ARN, EC2 puts a sentence before, a lacking trust policy is not told.
     """
-    service, _, operation = check.action.partition(":")
+    service, _, _ = check.action.partition(":")
     if principal.kind is PrincipalKind.ANONYMOUS:
         return "Access Denied" if service == "s3" else f"User: anonymous is not authorized to perform: {check.action}"
     text = f"User: {principal.arn} is not authorized to perform: {check.action}"
     if check.resource != "*":
         text += f' on resource: "{check.resource}"' if service == "s3" else f" on resource: {check.resource}"
-    if operation != "AssumeRole" or decision.explicit:
+    if decision.explicit or decision.kind is not PolicyKind.TRUST:
         text += f" {_reason(check.action, decision)}"
     return f"You are not authorized to perform this operation. {text}" if service == "ec2" else text
 
@@ -179,6 +196,8 @@ def sentence(principal: Principal, check: Check, decision: Decision) -> str:
 def _reason(action: str, decision: Decision) -> str:
     kind = decision.kind.value
     if decision.explicit:
-        article = "an" if decision.kind is PolicyKind.IDENTITY else "a"
-        return f"with an explicit deny in {article} {kind}"
+        return f"with an explicit deny in {_ARTICLES.get(decision.kind, 'a')} {kind}"
     return f"because no {kind} allows the {action} action"
+
+
+_ARTICLES = {PolicyKind.IDENTITY: "an", PolicyKind.TRUST: "the"}

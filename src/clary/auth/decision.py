@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from clary.auth.policy import Match, Policy, Statement
+from clary.auth.policy import Policy, Statement
+from clary.auth.principals import Match
 from clary.context import PrincipalKind
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class PolicyKind(Enum):
     RESOURCE = "resource-based policy"
     BOUNDARY = "permissions boundary"
     SESSION = "session policy"
-    TRUST = "trust policy"
+    TRUST = "role trust policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +70,59 @@ class Question:
     """The account that owns the resource."""
     trust: bool = False
     """The resource's policy must allow it by itself."""
+    behind: tuple[str, ...] = ()
+    """ARN and unique id of the role or user whose session the principal is."""
+
+    def names_caller(self, statement: Statement) -> Match:
+        """How a statement names the principal; one without principals is about whoever holds the policy."""
+        return statement.names(self.principal, self.behind) if statement.names else Match.DIRECT
+
+
+_ROOT_KEEPS = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
+"""What root of the bucket's account may do whatever the bucket policy says, so that nobody is locked out.
+
+Source: "Bucket policies for Amazon S3", Amazon S3 user guide.
+"""
 
 
 def decide(question: Question, grants: Grants, resource: Policy | None) -> Decision:
     """Whether it is allowed; an explicit deny of whatever kind wins."""
+    if resource is not None and _beyond(question):
+        resource = None
     denial = _denial(question, grants, resource)
     if denial is not None:
         return denial
-    granted = _resource_grant(question, resource)
-    if question.principal.kind is PrincipalKind.ANONYMOUS:
-        return _decision(granted[1] if granted else None, PolicyKind.RESOURCE)
+    principal = question.principal
+    granted = _resource_grant(question, resource) if resource is not None else None
+    if principal.kind is PrincipalKind.ANONYMOUS:
+        return _decision(granted[1] if granted else None, _kind_of_resource(question))
     if granted is None:
-        if question.trust:
-            return Decision(False, PolicyKind.TRUST)
-        if question.owner != question.principal.account:
-            return Decision(False, PolicyKind.RESOURCE)
-    elif question.owner == question.principal.account and granted[0] is not Match.ACCOUNT:
+        if question.trust or question.owner != principal.account:
+            return Decision(False, _kind_of_resource(question))
+    elif question.owner == principal.account and granted[0] is not Match.ACCOUNT:
         # Within the account a resource policy that names the caller suffices; limits on the caller may still hold.
-        decision = Decision(True, PolicyKind.RESOURCE, granted[1])
+        decision = Decision(True, _kind_of_resource(question), granted[1])
         return decision if granted[0] is Match.DIRECT else _within_limits(question, grants, decision)
     decision = _decision(_first_allow(question, grants.identity), PolicyKind.IDENTITY)
     return _within_limits(question, grants, decision) if decision.allowed else decision
+
+
+def matching(question: Question, policy: Policy, *, allow: bool) -> list[Statement]:
+    """The statements of a policy that allow, or deny, what is asked."""
+    return [
+        statement
+        for statement in policy.about(question.action)
+        if statement.allow is allow
+        and question.names_caller(statement) is not Match.NONE
+        and statement.holds(question.resource, question.lookup)
+    ]
+
+
+def _beyond(question: Question) -> bool:
+    """Whether the resource's policy has no say."""
+    principal = question.principal
+    is_root = principal.kind is PrincipalKind.ROOT and principal.account == question.owner
+    return is_root and question.action in _ROOT_KEEPS
 
 
 def _denial(question: Question, grants: Grants, resource: Policy | None) -> Decision | None:
@@ -102,9 +135,17 @@ def _denial(question: Question, grants: Grants, resource: Policy | None) -> Deci
         for statement in policy.about(question.action) if policy is not None else ():
             if statement.allow:  # those that deny come first
                 break
-            if _names(statement, question) is not Match.NONE and statement.holds(question.resource, question.lookup):
-                return Decision(False, kind, statement)
+            if _denies(statement, question, grants):
+                return Decision(False, _kind_of_resource(question) if policy is resource else kind, statement)
     return None
+
+
+def _denies(statement: Statement, question: Question, grants: Grants) -> bool:
+    # A Deny with NotPrincipal spares nobody who has a permissions boundary: AWS's page on NotPrincipal says so.
+    limited = statement.excepting and grants.boundary is not None
+    return (limited or question.names_caller(statement) is not Match.NONE) and statement.holds(
+        question.resource, question.lookup
+    )
 
 
 def _within_limits(question: Question, grants: Grants, decision: Decision) -> Decision:
@@ -122,13 +163,13 @@ def _first_allow(question: Question, policy: Policy) -> Statement | None:
     return None
 
 
-def _resource_grant(question: Question, policy: Policy | None) -> Grant | None:
+def _resource_grant(question: Question, policy: Policy) -> Grant | None:
     """The statement of the resource's policy that names the caller most directly."""
     best: Grant | None = None
-    for statement in policy.about(question.action) if policy is not None else ():
+    for statement in policy.about(question.action):
         if not statement.allow:
             continue
-        match = _names(statement, question)
+        match = question.names_caller(statement)
         if match is Match.NONE or not statement.holds(question.resource, question.lookup):
             continue
         if match is Match.DIRECT:
@@ -138,8 +179,8 @@ def _resource_grant(question: Question, policy: Policy | None) -> Grant | None:
     return best
 
 
-def _names(statement: Statement, question: Question) -> Match:
-    return statement.names(question.principal) if statement.names else Match.DIRECT
+def _kind_of_resource(question: Question) -> PolicyKind:
+    return PolicyKind.TRUST if question.trust else PolicyKind.RESOURCE
 
 
 def _decision(statement: Statement | None, kind: PolicyKind) -> Decision:

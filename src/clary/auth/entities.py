@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from clary.auth.managed import AWS_MANAGED
 from clary.auth.policy import Source
+from clary.store.records import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,15 @@ GROUP = "group"
 ROLE = "role"
 POLICY = "policy"
 INSTANCE_PROFILE = "instance-profile"
+MFA_DEVICE = "mfa"
+LOGIN_PROFILE = "login-profile"
+"""A user's password; its name is the user's unique id."""
+PASSWORD_POLICY = "password-policy"  # noqa: S105  # a kind of record
+OIDC_PROVIDER = "oidc-provider"
+SAML_PROVIDER = "saml-provider"
+SERVER_CERTIFICATE = "server-certificate"
+SIGNING_CERTIFICATE = "signing-certificate"
+SSH_PUBLIC_KEY = "ssh-public-key"
 ACCESS_KEY = "access-key"
 LAST_USE = "last-use"
 SEAL = "session"
@@ -37,6 +47,13 @@ VERSIONS = "Versions"
 """Member of the spec of a managed policy: version id to {Document, CreateDate}."""
 DEFAULT_VERSION = "DefaultVersionId"
 """Member of the spec of a managed policy."""
+OWNER = "UserId"
+"""Member of the spec of a login profile, MFA device, certificate or SSH key: the unique id of the user whose it is."""
+
+
+def owned(records: Records, kind: str, user: Record) -> list[Record]:
+    """The login profile, MFA devices, certificates or SSH keys of a user."""
+    return records.all(Query(kind, user.account, where=((OWNER, user.observed["UserId"]),)))
 
 
 def managed_document(records: Records, policy_arn: str) -> str | None:
@@ -47,6 +64,11 @@ def managed_document(records: Records, policy_arn: str) -> str | None:
     if record is None or record.kind != POLICY:
         return None
     return str(record.spec[VERSIONS][record.spec[DEFAULT_VERSION]]["Document"])
+
+
+def unique_id(entity: Record) -> str:
+    """The id of a user, group, role or policy that no later one of the same name bears."""
+    return str(entity.observed[_IDS[entity.kind]])
 
 
 def granted(records: Records, entity: Record) -> Iterator[tuple[Source, str]]:
@@ -69,6 +91,9 @@ def boundary(records: Records, entity: Record) -> tuple[Source, str] | None:
     if not policy_arn:
         return None
     return _managed(policy_arn, entity), managed_document(records, policy_arn) or NOTHING
+
+
+_IDS = {USER: "UserId", GROUP: "GroupId", ROLE: "RoleId", POLICY: "PolicyId"}
 
 
 def _managed(policy_arn: str, holder: Record) -> Source:

@@ -25,3 +25,8 @@ def access_key_id(prefix: str = "AKIA") -> str:
 def secret_access_key() -> str:
     """A new secret of 40 characters."""
     return "".join(secrets.choice(_SECRET) for _ in range(40))
+
+
+def canonical_user_id(account: str) -> str:
+    """How S3 names an account: 64 hexadecimal digits that stand for it."""
+    return f"{int(account or 0):064x}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 Values = tuple[str, ...]
 Lookup = Callable[[str], Values | None]
@@ -11,51 +11,92 @@ Lookup = Callable[[str], Values | None]
 
 Matcher = Callable[[str, Lookup], bool]
 
+Fits = Callable[[str, str, Lookup], bool]
+"""Whether a text (second) fits a pattern (first)."""
+
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
 _ARN_PARTS = 6
+_WILDCARD_INSIDE = re.compile(r"\?|\*(?!:|$)")
+"""A wildcard that is not the end of its part of an ARN."""
 
 
-def matcher(patterns: Iterable[str]) -> Matcher:
-    """Tells whether a text fits one of `patterns`, variables filled in."""
-    patterns = list(patterns)
-    if "*" in patterns:
-        return lambda _text, _lookup: True
-    fixed = [regex(pattern) for pattern in patterns if "${" not in pattern]
-    variable = [pattern for pattern in patterns if "${" in pattern]
-    static = re.compile("|".join(fixed), re.DOTALL) if fixed else None
+def matcher(patterns: Iterable[str], fits: Fits | None = None) -> Matcher:
+    """Tells whether a text fits one of `patterns`, variables filled in, as `fits` (`glob` unless given) has it."""
+    exact, prefixes, others = set(), [], []
+    for pattern in patterns:
+        if pattern == "*":
+            return lambda _text, _lookup: True
+        start = pattern[:-1]
+        if "${" in pattern or "*" in start or "?" in pattern:
+            others.append(pattern)
+        elif pattern.endswith("*"):
+            prefixes.append(start)
+        else:
+            exact.add(pattern)
+    return _any_of(frozenset(exact), tuple(prefixes), tuple(others), fits or glob)
 
+
+def _any_of(exact: frozenset[str], prefixes: tuple[str, ...], others: tuple[str, ...], fits: Fits) -> Matcher:
     def matches(text: str, lookup: Lookup) -> bool:
-        if static is not None and static.fullmatch(text):
+        if text in exact or text.startswith(prefixes):
             return True
-        return any(glob(pattern, text, lookup) for pattern in variable)
+        return bool(others) and any(fits(pattern, text, lookup) for pattern in others)
 
     return matches
 
 
+def without_variables(text: str) -> str:
+    """The pattern that means `text` where `${` is no variable, as in policies of version 2008-10-17."""
+    return text.replace("${", "${$}{")
+
+
 def glob(pattern: str, text: str, lookup: Lookup) -> bool:
     """Whether `text` fits `pattern`, whose variables are filled in first; a variable without a value fits nothing."""
+    parts = _VARIABLE.split(pattern)
+    single = any("?" in part for part in parts[::2])
+    literal, value_of = (_literal, re.escape) if single else (str, str)
     segments = [""]
-    for number, part in enumerate(_VARIABLE.split(pattern)):
+    for number, part in enumerate(parts):
         if number % 2 == 0:
-            first, *others = map(_literal, part.split("*"))
-            segments[-1] += first
-            segments += others
+            first, *others = part.split("*")
+            segments[-1] += literal(first)
+            segments += map(literal, others)
             continue
         value = _value(part, lookup)
         if value is None:
             return False
-        segments[-1] += re.escape(value)
-    return re.fullmatch(joined(segments), text, re.DOTALL) is not None
+        segments[-1] += value_of(value)
+    return re.fullmatch(joined(segments), text, re.DOTALL) is not None if single else _in_order(segments, text)
 
 
-def regex(pattern: str) -> str:
-    """The regular expression of a pattern without variables."""
-    return joined([_literal(segment) for segment in pattern.split("*")])
+def resource_glob(pattern: str, text: str, lookup: Lookup) -> bool:
+    """Whether the ARN of a resource fits `pattern`.
+
+    A wildcard stays within its part of the ARN, but a `*` that ends a part reaches beyond the colon. Source: "IAM JSON
+    policy elements: Resource", IAM user guide.
+    """
+    head = pattern.split(":", _ARN_PARTS - 1)[:-1]
+    if _WILDCARD_INSIDE.search(":".join(head)):
+        return arn_glob(pattern, text, lookup)
+    return glob(pattern, text, lookup)
 
 
-def _literal(segment: str) -> str:
-    return re.escape(segment).replace(r"\?", ".")
+def arn_glob(pattern: str, text: str, lookup: Lookup) -> bool:
+    """Whether an ARN fits `pattern` part by part; only what ends the pattern reaches over colons."""
+    if pattern.startswith("${"):  # all of it is the value of a variable, whose name has a colon too
+        return glob(pattern, text, lookup)
+    wanted = pattern.split(":", _ARN_PARTS - 1)
+    given = text.split(":", len(wanted) - 1)
+    return len(wanted) == len(given) and all(map(glob, wanted, given, [lookup] * len(wanted)))
+
+
+def fill(text: str, lookup: Lookup) -> str | None:
+    """`text` with its variables filled in, None when one has no value."""
+    if "${" not in text:
+        return text
+    parts = [part if number % 2 == 0 else _value(part, lookup) for number, part in enumerate(_VARIABLE.split(text))]
+    return None if None in parts else "".join(part for part in parts if part is not None)
 
 
 def joined(segments: list[str]) -> str:
@@ -69,20 +110,24 @@ def joined(segments: list[str]) -> str:
     return first + "".join([f"(?>.*?{segment})" for segment in middle if segment]) + ".*" + last
 
 
-def fill(text: str, lookup: Lookup) -> str | None:
-    """`text` with its variables filled in, None when one has no value."""
-    if "${" not in text:
-        return text
-    parts = [part if number % 2 == 0 else _value(part, lookup) for number, part in enumerate(_VARIABLE.split(text))]
-    return None if None in parts else "".join(part for part in parts if part is not None)
+def _in_order(segments: Sequence[str], text: str) -> bool:
+    """Whether `text` is these segments with any text between them."""
+    if len(segments) == 1:
+        return text == segments[0]
+    first, *middle, last = segments
+    start, end = len(first), len(text) - len(last)
+    if start > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for segment in middle:
+        found = text.find(segment, start, end)
+        if found < 0:
+            return False
+        start = found + len(segment)
+    return True
 
 
-def arn_glob(pattern: str, text: str, lookup: Lookup) -> bool:
-    """Whether an ARN fits `pattern` part by part, so that `*` does not reach over a colon of the first five parts."""
-    wanted, given = pattern.split(":", _ARN_PARTS - 1), text.split(":", _ARN_PARTS - 1)
-    return len(wanted) == len(given) and all(
-        glob(part, value, lookup) for part, value in zip(wanted, given, strict=True)
-    )
+def _literal(segment: str) -> str:
+    return re.escape(segment).replace(r"\?", ".")
 
 
 def _value(variable: str, lookup: Lookup) -> str | None:

@@ -5,36 +5,26 @@ Source: "IAM JSON policy elements reference", IAM user guide.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from clary.auth import conditions
-from clary.auth.patterns import Lookup, Matcher, Values, matcher
-from clary.context import PrincipalKind
+from clary.auth.patterns import Lookup, Matcher, Values, matcher, resource_glob, without_variables
+from clary.auth.principals import Who, who, who_else
 
 if TYPE_CHECKING:
-    from clary.context import Principal
+    from clary.auth.conditions import Condition
 
 _MAX_REMEMBERED = 1000
+_WITH_VARIABLES = "2012-10-17"
 
 
 class InvalidPolicy(ValueError):
     """The document is no policy; the text is AWS's."""
-
-
-class Match(Enum):
-    """How the Principal element of a statement names the caller."""
-
-    NONE = "not at all"
-    ACCOUNT = "by account, which leaves the decision to the account's own policies"
-    LIMITED = "by the role of the session, or as anybody: limits on the caller still hold"
-    DIRECT = "by the very user or session"
-
-
-Who = Callable[["Principal"], Match]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +45,7 @@ class Source:
 UNNAMED = Source()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Statement:
     """One compiled statement of a policy: the one at `index`, counted from zero."""
 
@@ -67,13 +57,18 @@ class Statement:
     """Whether the statement is about an action, given in lower case."""
     covers: Matcher
     """Whether it is about a resource."""
-    conditions: tuple[conditions.Condition, ...]
+    conditions: tuple[Condition, ...]
     names: Who | None
     """How it names the caller; None in policies without principals."""
+    excepting: bool = False
+    """It names callers by NotPrincipal."""
 
     def holds(self, resource: str, lookup: Lookup) -> bool:
         """Whether it is about the resource and its conditions are met."""
         return self.covers(resource, lookup) and all(condition(lookup) for condition in self.conditions)
+
+
+_allows = attrgetter("allow")
 
 
 class Policy:
@@ -90,7 +85,7 @@ class Policy:
             if len(self._by_action) >= _MAX_REMEMBERED:
                 self._by_action.clear()
             lower = action.lower()
-            found = tuple(sorted((each for each in self.statements if each.acts(lower)), key=lambda each: each.allow))
+            found = tuple(sorted([each for each in self.statements if each.acts(lower)], key=_allows))
             self._by_action[action] = found
         return found
 
@@ -102,12 +97,14 @@ def parse(text: str, source: Source = UNNAMED) -> Policy:
         InvalidPolicy: it is no policy document.
     """
     try:
-        document = json.loads(text)
+        document = orjson.loads(text)
     except ValueError as error:
         raise InvalidPolicy("Syntax errors in policy.") from error
     if not isinstance(document, dict) or "Statement" not in document:
         raise InvalidPolicy("Syntax errors in policy.")
-    return Policy(_statement(each, source, index) for index, each in enumerate(as_list(document["Statement"])))
+    variables = document.get("Version") == _WITH_VARIABLES
+    elements = as_list(document["Statement"])
+    return Policy([_statement(each, source, index, variables=variables) for index, each in enumerate(elements)])
 
 
 def union(policies: Iterable[Policy]) -> Policy:
@@ -120,24 +117,28 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _statement(element: object, source: Source, index: int) -> Statement:
+def _statement(element: object, source: Source, index: int, *, variables: bool) -> Statement:
     if not isinstance(element, Mapping):
         raise InvalidPolicy("Syntax errors in policy.")
-    if element.get("Effect") not in ("Allow", "Deny"):
+    effect = element.get("Effect")
+    if effect not in ("Allow", "Deny"):
         raise InvalidPolicy("Syntax errors in policy.")
+    condition = element.get("Condition")
     try:
-        block = conditions.compile_block(element.get("Condition", {}))
+        block = conditions.compile_block(condition, variables=variables) if condition is not None else ()
     except conditions.InvalidCondition as error:
         raise InvalidPolicy(str(error)) from error
+    allow = effect == "Allow"
     return Statement(
-        allow=element["Effect"] == "Allow",
-        sid=str(element.get("Sid", "")),
-        source=source,
-        index=index,
-        acts=_actions(element),
-        covers=_resources(element),
-        conditions=block,
-        names=_principals(element),
+        allow,
+        str(element.get("Sid", "")),
+        source,
+        index,
+        _actions(element),
+        _resources(element, variables=variables),
+        block,
+        _principals(element, allow=allow),
+        "NotPrincipal" in element,
     )
 
 
@@ -149,48 +150,33 @@ def _actions(element: Mapping[str, Any]) -> Callable[[str], bool]:
     return lambda action: fits(action, _no_keys)
 
 
-def _resources(element: Mapping[str, Any]) -> Matcher:
-    if "NotResource" in element:
-        fits = matcher(_texts(element, "NotResource"))
-        return lambda resource, lookup: not fits(resource, lookup)
+def _resources(element: Mapping[str, Any], *, variables: bool) -> Matcher:
+    member = "NotResource" if "NotResource" in element else "Resource"
     # Trust policies have no Resource: they are about the role to which they are attached.
-    return matcher(_texts(element, "Resource") if "Resource" in element else ["*"])
+    texts = _texts(element, member) if member in element else ["*"]
+    fits = matcher(texts if variables else map(without_variables, texts), resource_glob)
+    if member == "NotResource":
+        return lambda resource, lookup: not fits(resource, lookup)
+    return fits
 
 
 def _texts(element: Mapping[str, Any], member: str) -> list[str]:
     values = as_list(element.get(member, []))
-    if not all(isinstance(value, str) for value in values):
-        raise InvalidPolicy("Syntax errors in policy.")
+    for value in values:
+        if not isinstance(value, str):
+            raise InvalidPolicy("Syntax errors in policy.")
     return values
 
 
-def _principals(element: Mapping[str, Any]) -> Who | None:
-    if "NotPrincipal" in element:
-        named = _who(element["NotPrincipal"])
-        return lambda principal: Match.DIRECT if named(principal) is Match.NONE else Match.NONE
-    return _who(element["Principal"]) if "Principal" in element else None
-
-
-def _who(value: object) -> Who:
-    groups = {"AWS": ["*"]} if value == "*" else value
-    if not isinstance(groups, Mapping):
+def _principals(element: Mapping[str, Any], *, allow: bool) -> Who | None:
+    member = "NotPrincipal" if "NotPrincipal" in element else "Principal"
+    if member not in element:
+        return None
+    value = {"AWS": ["*"]} if element[member] == "*" else element[member]
+    if not isinstance(value, Mapping):
         raise InvalidPolicy("Invalid principal in policy.")
-    names = frozenset(str(name) for name in as_list(groups.get("AWS", [])))
-    services = frozenset(str(name) for name in as_list(groups.get("Service", [])))
-
-    def match(principal: Principal) -> Match:
-        # A user may bear the name of a service without being it.
-        if principal.arn in names or (principal.kind is PrincipalKind.SERVICE and principal.name in services):
-            return Match.DIRECT
-        if "*" in names or (principal.role_arn and principal.role_arn in names):
-            return Match.LIMITED
-        return Match.ACCOUNT if _names_account(names, principal.account) else Match.NONE
-
-    return match
-
-
-def _names_account(names: frozenset[str], account: str) -> bool:
-    return bool(account) and (account in names or f"arn:aws:iam::{account}:root" in names)
+    named = {kind: frozenset(map(str, as_list(names))) for kind, names in value.items()}
+    return who_else(named, allow=allow) if member == "NotPrincipal" else who(named)
 
 
 def _no_keys(_key: str) -> Values | None:
