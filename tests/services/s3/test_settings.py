@@ -93,6 +93,7 @@ def test_access_control_lists_are_off_unless_turned_on(s3: Any, bucket: str) -> 
     s3.put_bucket_ownership_controls(
         Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
     )
+    s3.delete_public_access_block(Bucket=bucket)
     s3.put_object_acl(Bucket=bucket, Key="k", ACL="authenticated-read")
     grants = s3.get_object_acl(Bucket=bucket, Key="k")["Grants"]
     assert [grant["Permission"] for grant in grants] == ["FULL_CONTROL", "READ"]

@@ -6,11 +6,15 @@ permissions for Amazon S3 API operations", Amazon S3 user guide.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, NamedTuple
 
-from clary.context import PrincipalKind
-from clary.services.s3.bucket import find
+from clary.errors import AccessDenied
+from clary.services.s3 import grants
+from clary.services.s3.bucket import acls_are_off, find
+from clary.services.s3.condition_keys import Keys, Late, LateOfObject, request_keys
 from clary.services.s3.copy_source import CopySource
+from clary.services.s3.public import denials, is_public
 from clary.services.service import Check
 
 if TYPE_CHECKING:
@@ -18,26 +22,31 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
     from clary.store.records import Record
 
-OBJECT_ACTIONS: Mapping[str, str] = {
-    "AbortMultipartUpload": "AbortMultipartUpload",
-    "CompleteMultipartUpload": "PutObject",
-    "CreateMultipartUpload": "PutObject",
-    "DeleteObject": "DeleteObject",
-    "DeleteObjectTagging": "DeleteObjectTagging",
-    "GetObject": "GetObject",
-    "GetObjectAcl": "GetObjectAcl",
-    "GetObjectAttributes": "GetObjectAttributes",
-    "GetObjectTagging": "GetObjectTagging",
-    "HeadObject": "GetObject",
-    "ListParts": "ListMultipartUploadParts",
-    "PostObject": "PutObject",
-    "PutObject": "PutObject",
-    "PutObjectAcl": "PutObjectAcl",
-    "PutObjectTagging": "PutObjectTagging",
-    "UploadPart": "PutObject",
+OBJECT_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "AbortMultipartUpload": ("AbortMultipartUpload",),
+    "CompleteMultipartUpload": ("PutObject",),
+    "CreateMultipartUpload": ("PutObject",),
+    "DeleteObject": ("DeleteObject",),
+    "DeleteObjectTagging": ("DeleteObjectTagging",),
+    "GetObject": ("GetObject",),
+    "GetObjectAcl": ("GetObjectAcl",),
+    "GetObjectAttributes": ("GetObject", "GetObjectAttributes"),
+    "GetObjectLegalHold": ("GetObjectLegalHold",),
+    "GetObjectRetention": ("GetObjectRetention",),
+    "GetObjectTagging": ("GetObjectTagging",),
+    "HeadObject": ("GetObject",),
+    "ListParts": ("ListMultipartUploadParts",),
+    "PutObject": ("PutObject",),
+    "PutObjectAcl": ("PutObjectAcl",),
+    "PutObjectLegalHold": ("PutObjectLegalHold",),
+    "PutObjectRetention": ("PutObjectRetention",),
+    "PutObjectTagging": ("PutObjectTagging",),
+    "RestoreObject": ("RestoreObject",),
+    "SelectObjectContent": ("GetObject",),
+    "UploadPart": ("PutObject",),
 }
 """Operations on one object, and their actions without the prefix."""
 
@@ -53,31 +62,52 @@ _OF_VERSIONS: Mapping[str, str] = {
 }
 """The actions for a version that is named by its id."""
 
+_OF_EXISTING = frozenset(
+    f"s3:{action}" for action in ("GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl")
+) | {"s3:PutObjectAcl", "s3:PutObjectVersionAcl"}
+"""The actions that the access control list of the object itself may allow."""
+
 BUCKET_ACTIONS: Mapping[str, str] = {
-    "DeleteBucketEncryption": "PutEncryptionConfiguration",
-    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+    "DeleteBucketAnalyticsConfiguration": "PutAnalyticsConfiguration",
     "DeleteBucketCors": "PutBucketCORS",
+    "DeleteBucketEncryption": "PutEncryptionConfiguration",
+    "DeleteBucketIntelligentTieringConfiguration": "PutIntelligentTieringConfiguration",
+    "DeleteBucketInventoryConfiguration": "PutInventoryConfiguration",
+    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+    "DeleteBucketMetricsConfiguration": "PutMetricsConfiguration",
     "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
     "DeleteBucketReplication": "PutReplicationConfiguration",
     "DeleteBucketTagging": "PutBucketTagging",
     "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
     "GetBucketAccelerateConfiguration": "GetAccelerateConfiguration",
+    "GetBucketAnalyticsConfiguration": "GetAnalyticsConfiguration",
     "GetBucketCors": "GetBucketCORS",
     "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketIntelligentTieringConfiguration": "GetIntelligentTieringConfiguration",
+    "GetBucketInventoryConfiguration": "GetInventoryConfiguration",
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetBucketMetricsConfiguration": "GetMetricsConfiguration",
     "GetBucketNotificationConfiguration": "GetBucketNotification",
     "GetBucketReplication": "GetReplicationConfiguration",
     "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
     "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
     "HeadBucket": "ListBucket",
+    "ListBucketAnalyticsConfigurations": "GetAnalyticsConfiguration",
+    "ListBucketIntelligentTieringConfigurations": "GetIntelligentTieringConfiguration",
+    "ListBucketInventoryConfigurations": "GetInventoryConfiguration",
+    "ListBucketMetricsConfigurations": "GetMetricsConfiguration",
     "ListMultipartUploads": "ListBucketMultipartUploads",
     "ListObjectVersions": "ListBucketVersions",
     "ListObjects": "ListBucket",
     "ListObjectsV2": "ListBucket",
     "PutBucketAccelerateConfiguration": "PutAccelerateConfiguration",
+    "PutBucketAnalyticsConfiguration": "PutAnalyticsConfiguration",
     "PutBucketCors": "PutBucketCORS",
     "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutBucketIntelligentTieringConfiguration": "PutIntelligentTieringConfiguration",
+    "PutBucketInventoryConfiguration": "PutInventoryConfiguration",
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "PutBucketMetricsConfiguration": "PutMetricsConfiguration",
     "PutBucketNotificationConfiguration": "PutBucketNotification",
     "PutBucketReplication": "PutReplicationConfiguration",
     "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
@@ -85,18 +115,34 @@ BUCKET_ACTIONS: Mapping[str, str] = {
 }
 """Operations on a bucket whose action is not named after them."""
 
-_BESIDE: Mapping[str, str] = {"Tagging": "s3:PutObjectTagging", "ACL": "s3:PutObjectAcl"}
-"""What a write needs besides when it brings tags or an access control list."""
-
-_LISTED: Mapping[str, str] = {"Prefix": "s3:prefix", "Delimiter": "s3:delimiter", "MaxKeys": "s3:max-keys"}
-_PUT_KEYS: Mapping[str, str] = {
-    "ACL": "s3:x-amz-acl",
-    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
-    "SSEKMSKeyId": "s3:x-amz-server-side-encryption-aws-kms-key-id",
-    "StorageClass": "s3:x-amz-storage-class",
-    "MetadataDirective": "s3:x-amz-metadata-directive",
-    "CopySource": "s3:x-amz-copy-source",
+_BESIDE: Mapping[str, tuple[str, ...]] = {
+    "s3:PutObjectTagging": ("Tagging",),
+    "s3:PutObjectAcl": ("ACL", *grants.HEADERS),
+    "s3:PutObjectRetention": ("ObjectLockMode", "ObjectLockRetainUntilDate"),
+    "s3:PutObjectLegalHold": ("ObjectLockLegalHoldStatus",),
 }
+"""What a write of an object needs besides, and the members that make it need so."""
+
+_OF_NEW_BUCKETS: Mapping[str, tuple[str, ...]] = {
+    "s3:PutBucketAcl": ("ACL", *grants.HEADERS),
+    "s3:PutBucketOwnershipControls": ("ObjectOwnership",),
+    "s3:PutBucketObjectLockConfiguration": ("ObjectLockEnabledForBucket",),
+    "s3:PutBucketVersioning": ("ObjectLockEnabledForBucket",),
+}
+"""What CreateBucket needs besides, and the members that make it need so."""
+
+
+class Target(NamedTuple):
+    """An object, or one version of it, as a request names it."""
+
+    bucket: Record
+    key: str
+    version_id: str | None = None
+
+    @property
+    def arn(self) -> str:
+        """The ARN of the object."""
+        return f"{self.bucket.arn}/{self.key}"
 
 
 def access(platform: Platform, ctx: Context, request: Document) -> Sequence[Check]:
@@ -104,19 +150,27 @@ def access(platform: Platform, ctx: Context, request: Document) -> Sequence[Chec
     special = _SPECIAL.get(ctx.operation)
     if special is not None:
         return special(platform, ctx, request)
-    name = request.get("Bucket", "")
-    bucket = find(platform, name)
+    bucket = find(platform, request.get("Bucket", ""))
     if bucket is None:
         # Nothing can be allowed or denied; the handler tells that there is no such bucket.
         return ()
-    action = OBJECT_ACTIONS.get(ctx.operation)
-    if action is None:
+    actions = OBJECT_ACTIONS.get(ctx.operation)
+    if actions is None:
         action = BUCKET_ACTIONS.get(ctx.operation, ctx.operation)
-        return [bucket_check(f"s3:{action}", bucket, ctx, _keys(_LISTED, request))]
-    version_id = request.get("VersionId")
-    if version_id:
-        action = _OF_VERSIONS.get(ctx.operation, action)
-    return _written(bucket, ctx, request, f"s3:{action}")
+        return [bucket_check(f"s3:{action}", bucket, ctx, request_keys(request, ctx))]
+    target = Target(bucket, request["Key"], request.get("VersionId"))
+    return object_checks(platform, ctx, target, actions, request)
+
+
+def object_checks(
+    platform: Platform, ctx: Context, target: Target, actions: Sequence[str], request: Members
+) -> list[Check]:
+    """The permissions for an object, and those for what a write says beside its bytes."""
+    needed = [f"s3:{_OF_VERSIONS.get(each, each) if target.version_id else each}" for each in actions]
+    if "PutObject" in actions:
+        needed += [action for action, members in _BESIDE.items() if any(map(request.get, members))]
+    keys = request_keys(request, ctx)
+    return [object_check(platform, ctx, target, action, keys) for action in needed]
 
 
 def list_check(bucket: Record, ctx: Context) -> Check:
@@ -124,41 +178,70 @@ def list_check(bucket: Record, ctx: Context) -> Check:
     return bucket_check("s3:ListBucket", bucket, ctx, {})
 
 
-def bucket_check(action: str, bucket: Record, ctx: Context, keys: Mapping[str, str]) -> Check:
+def bucket_check(action: str, bucket: Record, ctx: Context, keys: Keys) -> Check:
     """A permission on a bucket."""
-    return Check(action, bucket.arn, keys, policies_of(bucket, ctx), bucket.account)
+    late = Late(bucket, ctx.secure)
+    return Check(action, bucket.arn, keys, policies_of(bucket), bucket.account, late=late)
 
 
-def object_check(
-    action: str, bucket: Record, key: str, ctx: Context, keys: Mapping[str, str | Sequence[str]] | None = None
-) -> Check:
+def object_check(platform: Platform, ctx: Context, target: Target, action: str, keys: Keys | None = None) -> Check:
     """A permission on an object."""
-    return Check(action, f"{bucket.arn}/{key}", keys or {}, policies_of(bucket, ctx), bucket.account)
+    bucket = target.bucket
+    late = LateOfObject(platform, target, ctx.secure)
+    owner, documents = bucket.account, policies_of(bucket)
+    if action in _OF_EXISTING and not acls_are_off(bucket) and (version := late.version()) is not None:
+        meta = version.meta
+        owner = meta.owner or owner
+        # The bucket's policy can allow nothing about objects that are not the bucket owner's.
+        documents = documents if owner == bucket.account else tuple(map(denials, documents))
+        documents = (*documents, grants.as_policy(meta.acl, owner, bucket))
+    return Check(action, target.arn, keys or {}, documents, owner, late=late)
 
 
-def policies_of(bucket: Record, ctx: Context) -> tuple[str, ...]:
-    """The bucket policy, where it counts.
+def policies_of(bucket: Record) -> tuple[str, ...]:
+    """What hangs on the bucket itself: its policy, the limit on public ones, and its access control list."""
+    documents: tuple[str, ...] = ()
+    if policy := bucket.spec.get("Policy"):
+        documents = (policy,)
+        if grants.blocks(bucket, "RestrictPublicBuckets") and is_public(policy):
+            documents = (policy, _restriction(bucket.account))
+    if not acls_are_off(bucket) and (acl := grants.as_policy(bucket.spec.get("ACL", ""), bucket.account, bucket)):
+        documents = (*documents, acl)
+    return documents
 
-    RestrictPublicBuckets leaves the account's own principals and services only; here it is read so that callers
-    without an account, whom only a public policy could allow, are not helped by it.
+
+def refuse_public_acl(ctx: Context, bucket: Record, acl: grants.Acl, action: str, resource: str) -> None:
+    """Accepts a list unless it is public and the bucket takes no public ones.
+
+    Raises:
+        AccessDenied: so it is.
     """
-    policy = bucket.spec.get("Policy")
-    if not policy:
-        return ()
-    block = bucket.spec.get("PublicAccessBlockConfiguration", {})
-    if ctx.principal.kind is PrincipalKind.ANONYMOUS and block.get("RestrictPublicBuckets"):
-        return ()
-    return (policy,)
+    if grants.blocks(bucket, "BlockPublicAcls") and grants.is_public(acl):
+        raise AccessDenied(
+            f'User: {ctx.principal.arn} is not authorized to perform: {action} on resource: "{resource}" because '
+            "public access control lists (ACLs) are prevented by the BlockPublicAcls setting in S3 Block Public Access."
+        )
+
+
+def _restriction(account: str) -> str:
+    """What RestrictPublicBuckets says of a bucket with a public policy: AWS services and the own account only."""
+    condition = {"StringNotEquals": {"aws:PrincipalAccount": account}, "Bool": {"aws:PrincipalIsAWSService": "false"}}
+    statement = {"Sid": "RestrictPublicBuckets", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": {**statement, "Condition": condition}})
 
 
 def _list_buckets(_: Platform, __: Context, ___: Document) -> Sequence[Check]:
     return [Check("s3:ListAllMyBuckets")]
 
 
-def _create_bucket(_: Platform, __: Context, request: Document) -> Sequence[Check]:
-    location = (request.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
-    keys = {"s3:LocationConstraint": location} if location else {}
-    return [Check("s3:CreateBucket", f"arn:aws:s3:::{request['Bucket']}", keys)]
+def _create_bucket(_: Platform, ctx: Context, request: Document) -> Sequence[Check]:
+    arn = f"arn:aws:s3:::{request['Bucket']}"
+    needed = [
+        "s3:CreateBucket",
+        *(action for action, members in _OF_NEW_BUCKETS.items() if any(map(request.get, members))),
+    ]
+    keys = request_keys(request, ctx)
+    return [Check(action, arn, keys) for action in needed]
 
 
 def _copy(platform: Platform, ctx: Context, request: Document) -> Sequence[Check]:
@@ -166,36 +249,15 @@ def _copy(platform: Platform, ctx: Context, request: Document) -> Sequence[Check
     source = CopySource.parse(request["CopySource"])
     bucket = find(platform, source.bucket)
     if bucket is not None:
-        action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
-        checks.append(object_check(action, bucket, source.key, ctx))
+        checks += object_checks(platform, ctx, Target(bucket, source.key, source.version_id), ("GetObject",), {})
     target = find(platform, request["Bucket"])
     if target is not None:
-        checks.extend(_written(target, ctx, request, "s3:PutObject"))
+        checks += object_checks(platform, ctx, Target(target, request["Key"]), ("PutObject",), request)
     return checks
-
-
-def _written(bucket: Record, ctx: Context, request: Document, action: str) -> list[Check]:
-    """The permission for an object, and those for what a write says beside its bytes."""
-    keys = _object_keys(request)
-    actions = [action]
-    if action == "s3:PutObject":
-        actions += [needed for member, needed in _BESIDE.items() if request.get(member)]
-    return [object_check(each, bucket, request["Key"], ctx, keys) for each in actions]
 
 
 def _none(_: Platform, __: Context, ___: Document) -> Sequence[Check]:
     return ()
-
-
-def _keys(names: Mapping[str, str], request: Document) -> dict[str, str]:
-    return {key: str(request[name]) for name, key in names.items() if request.get(name) is not None}
-
-
-def _object_keys(request: Document) -> dict[str, str | Sequence[str]]:
-    keys: dict[str, str | Sequence[str]] = {**_keys(_PUT_KEYS, request)}
-    if request.get("VersionId"):
-        keys["s3:VersionId"] = str(request["VersionId"])
-    return keys
 
 
 _SPECIAL: Mapping[str, Callable[[Platform, Context, Document], Sequence[Check]]] = {

@@ -1,18 +1,18 @@
-"""Access control lists: canned ones are kept and told; what they grant to the public is not given.
+"""The access control lists of buckets and objects.
 
-Buckets have them turned off by default ("Controlling ownership of objects and disabling ACLs", Amazon S3 user guide).
+New buckets have them turned off ("Controlling ownership of objects and disabling ACLs", Amazon S3 user guide).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clary.errors import NotSupported
-from clary.services.s3.bucket import bucket_of, canonical_id, edit
-from clary.services.s3.errors import InvalidRequest
-from clary.services.s3.meta import acl_of
+from clary.services.s3 import grants
+from clary.services.s3.access import refuse_public_acl
+from clary.services.s3.bucket import acls_are_off, bucket_of, canonical_id, edit
+from clary.services.s3.errors import AccessControlListNotSupported, MissingSecurityHeader, UnexpectedContent
+from clary.services.s3.objects import version_member
 from clary.services.s3.reading import readable
-from clary.services.service import recorded
 
 if TYPE_CHECKING:
     from clary.api import s3 as api
@@ -21,16 +21,6 @@ if TYPE_CHECKING:
     from clary.services.service import Document, Members
     from clary.store.records import Record
 
-_EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
-_AUTHENTICATED = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
-
-_GROUP_GRANTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "public-read": ((_EVERYBODY, "READ"),),
-    "public-read-write": ((_EVERYBODY, "READ"), (_EVERYBODY, "WRITE")),
-    "authenticated-read": ((_AUTHENTICATED, "READ"),),
-}
-"""What canned lists grant beside the owner's full control ("Canned ACL", Amazon S3 user guide)."""
-
 
 class AccessControlLists:
     """The lists of buckets and objects."""
@@ -38,48 +28,49 @@ class AccessControlLists:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    @recorded
     def get_bucket_acl(self, _: Context, request: api.GetBucketAclRequest) -> Document:
         """The list of a bucket."""
         bucket = bucket_of(self._platform, request)
-        return _told(bucket, bucket.spec.get("ACL", ""))
+        return _told(bucket, bucket.spec.get("ACL", ""), bucket.account)
 
-    @recorded
     def put_bucket_acl(self, ctx: Context, request: api.PutBucketAclRequest) -> None:
-        """Replaces the list of a bucket by a canned one."""
+        """Replaces the list of a bucket."""
         bucket = bucket_of(self._platform, request)
-        acl = _canned(request, bucket)
+        acl = _asked(request, bucket, bucket.account)
+        refuse_public_acl(ctx, bucket, acl, "s3:PutBucketAcl", bucket.arn)
         edit(self._platform, bucket, ctx, lambda spec: spec.update(ACL=acl))
 
-    @recorded
     def get_object_acl(self, ctx: Context, request: api.GetObjectAclRequest) -> Document:
         """The list of an object."""
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
-        return _told(bucket, version.meta.acl)
+        return _told(bucket, version.meta.acl, version.meta.owner or bucket.account)
 
-    @recorded
-    def put_object_acl(self, ctx: Context, request: api.PutObjectAclRequest) -> None:
-        """Replaces the list of an object by a canned one."""
+    def put_object_acl(self, ctx: Context, request: api.PutObjectAclRequest) -> Document:
+        """Replaces the list of an object."""
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
         meta = version.meta
-        meta.acl = _canned(request, bucket)
+        meta.acl = _asked(request, bucket, meta.owner or bucket.account)
+        refuse_public_acl(ctx, bucket, meta.acl, "s3:PutObjectAcl", f"{bucket.arn}/{version.key}")
         self._platform.objects.index.describe(version, meta)
+        return version_member(bucket, version)
 
 
-def _canned(request: Members, bucket: Record) -> str:
-    acl = acl_of(request, bucket)
+def _asked(request: Members, bucket: Record, owner: str) -> grants.Acl:
+    """The list that a request puts, from its headers or its body."""
+    if acls_are_off(bucket):
+        raise AccessControlListNotSupported
+    acl, body = grants.asked(request, bucket), request.get("AccessControlPolicy")
+    if body and acl:
+        raise UnexpectedContent
     if acl:
         return acl
-    if request.get("AccessControlPolicy"):
-        raise NotSupported("Clary supports canned ACLs only, no AccessControlPolicy.")
-    raise InvalidRequest("Your request was missing a required header")
+    if not body:
+        raise MissingSecurityHeader
+    return grants.of_body(body, owner)
 
 
-def _told(bucket: Record, acl: str) -> Document:
-    owner = {"ID": canonical_id(bucket.account)}
-    grants: list[Document] = [{"Grantee": {"Type": "CanonicalUser", **owner}, "Permission": "FULL_CONTROL"}]
-    for group, permission in _GROUP_GRANTS.get(acl, ()):
-        grants.append({"Grantee": {"Type": "Group", "URI": group}, "Permission": permission})
-    return {"Owner": owner, "Grants": grants}
+def _told(bucket: Record, acl: grants.Acl, owner: str) -> Document:
+    kept = grants.PRIVATE if acls_are_off(bucket) else acl
+    return {"Owner": {"ID": canonical_id(owner)}, "Grants": grants.grants_of(kept, owner, bucket.account)}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KIND = "bucket"
 
+_CANONICAL_ID = re.compile(r"0{48}([0-9a-f]{16})")
+_ACCOUNT_DIGITS = 12
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
@@ -85,6 +87,24 @@ def versioning_of(record: Record) -> Versioning:
     return cast("Versioning", record.spec.get("Versioning", {}).get("Status", ""))
 
 
+def acls_are_off(record: Record) -> bool:
+    """Whether the bucket's ownership setting turns access control lists off, as it does by default."""
+    return ownership_of(record) == "BucketOwnerEnforced"
+
+
+def ownership_of(record: Record) -> str:
+    """Who owns new objects; those who write them, when the bucket does not say."""
+    rules = record.spec.get("OwnershipControls", {}).get("Rules", [])
+    return str(rules[0]["ObjectOwnership"]) if rules else "ObjectWriter"
+
+
 def canonical_id(account: str) -> str:
     """How S3 names an account in owners and grants: 64 hexadecimal digits that stand for it."""
     return f"{int(account or 0):064x}"
+
+
+def account_of(canonical: str) -> str:
+    """The account that a canonical id names; empty when it names none."""
+    match = _CANONICAL_ID.fullmatch(canonical)
+    account = f"{int(match[1], 16):012d}" if match else ""
+    return account if len(account) == _ACCOUNT_DIGITS else ""

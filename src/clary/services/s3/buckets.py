@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from clary.errors import NotSupported
 from clary.http import Reply
+from clary.services.s3 import grants
+from clary.services.s3.access import refuse_public_acl
 from clary.services.s3.bucket import (
     KIND,
     bucket_arn,
@@ -16,6 +18,7 @@ from clary.services.s3.bucket import (
     versioning_of,
 )
 from clary.services.s3.errors import (
+    AccessControlListNotSupported,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
@@ -23,14 +26,14 @@ from clary.services.s3.errors import (
     InvalidBucketAclWithObjectOwnership,
     InvalidLocationConstraint,
 )
-from clary.services.s3.meta import MAX_BUCKET_TAGS, acls_are_off, checked_tags
+from clary.services.s3.meta import MAX_BUCKET_TAGS, checked_tags
 from clary.store.records import Query, Record
 
 if TYPE_CHECKING:
     from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
 
 US_EAST_1 = "us-east-1"
 MAX_BUCKETS = 10_000
@@ -69,10 +72,7 @@ class Buckets:
             modified=ctx.now,
             tags=checked_tags(((tag["Key"], tag["Value"]) for tag in configuration.get("Tags") or ()), MAX_BUCKET_TAGS),
         )
-        acl = request.get("ACL") or "private"
-        if acls_are_off(record) and acl != "private":
-            raise InvalidBucketAclWithObjectOwnership
-        record.spec["ACL"] = acl
+        record.spec["ACL"] = _acl(ctx, request, record)
         if request.get("ObjectLockEnabledForBucket"):
             raise NotSupported("Clary does not support Object Lock (x-amz-bucket-object-lock-enabled).")
         self._platform.records.create(record)
@@ -132,6 +132,18 @@ class Buckets:
             raise BucketAlreadyOwnedByYou(existing.name)
         # "In us-east-1 [...] Amazon S3 returns 200 OK" for a bucket that one owns already (CreateBucket).
         return {"Location": f"/{existing.name}", "BucketArn": existing.arn}
+
+
+def _acl(ctx: Context, request: Members, record: Record) -> grants.Acl:
+    """The list of a new bucket, whose ownership setting may rule out that it has one."""
+    if request.get("ACL") == grants.PRIVATE:
+        return grants.PRIVATE
+    try:
+        acl = grants.asked(request, record)
+    except AccessControlListNotSupported:
+        raise InvalidBucketAclWithObjectOwnership from None
+    refuse_public_acl(ctx, record, acl, "s3:CreateBucket", record.arn)
+    return acl or grants.PRIVATE
 
 
 def _region(ctx: Context, configuration: api.CreateBucketConfiguration) -> str:

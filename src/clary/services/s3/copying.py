@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clary.services.s3 import integrity
@@ -15,7 +16,7 @@ from clary.services.s3.meta import meta_of
 from clary.services.s3.multipart import part_number
 from clary.services.s3.objects import encryption, version_member
 from clary.services.s3.reading import readable
-from clary.store.objects import Meta, NewObject, Version, chunks
+from clary.store.objects import NewObject, Version, chunks
 from clary.store.objects.checksums import DEFAULT
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document, Members
+    from clary.store.objects import Meta
     from clary.store.records import Record
 
 MAX_COPY_BYTES = 5 << 30
@@ -48,7 +50,7 @@ class Copying:
                 "The specified copy source is larger than the maximum allowable size for a copy source: "
                 f"{MAX_COPY_BYTES}"
             )
-        meta = _meta(request, target, version)
+        meta = _meta(ctx, request, target, version)
         _refuse_idle(request, source)
         condition = write_condition(request)
         kept = version.checksum.algorithm if version.checksum else DEFAULT
@@ -97,15 +99,15 @@ class Copying:
         return origin, version
 
 
-def _meta(request: Members, target: Record, version: Version) -> Meta:
+def _meta(ctx: Context, request: Members, target: Record, version: Version) -> Meta:
     """What the copy bears: the source's headers, metadata and tags unless the request replaces them."""
-    asked = meta_of(request, target)
+    asked = meta_of(ctx, request, target)
     source = version.meta
     replaces = _directive(request, "MetadataDirective") == "REPLACE"
     headers = asked.headers if replaces else {**source.headers, **_changed(asked.headers)}
     metadata = asked.metadata if replaces else source.metadata
     tags = asked.tags if _directive(request, "TaggingDirective") == "REPLACE" else source.tags
-    return Meta(headers, metadata, tags, asked.acl)
+    return replace(asked, headers=headers, metadata=metadata, tags=tags)
 
 
 def _directive(request: Members, name: str) -> str:

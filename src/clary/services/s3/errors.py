@@ -230,6 +230,37 @@ class AccessControlListNotSupported(ServiceError):
         super().__init__("The bucket does not allow ACLs")
 
 
+class MalformedACLError(ServiceError):
+    """The access control list breaks its schema."""
+
+    def __init__(self) -> None:
+        super().__init__("The XML you provided was not well-formed or did not validate against our published schema")
+
+
+class EmailGranteesAreOver(ServiceError):
+    """S3 takes no e-mail addresses as grantees since October 2025."""
+
+    code = "MethodNotAllowed"
+    status = 405
+
+    def __init__(self) -> None:
+        super().__init__("The specified method is not allowed against this resource.")
+
+
+class MissingSecurityHeader(ServiceError):
+    """The request brings no access control list."""
+
+    def __init__(self) -> None:
+        super().__init__("Your request was missing a required header", MissingHeaderName="x-amz-acl")
+
+
+class UnexpectedContent(ServiceError):
+    """The access control list comes in headers and in the body."""
+
+    def __init__(self) -> None:
+        super().__init__("This request does not support content")
+
+
 class InvalidBucketAclWithObjectOwnership(ServiceError):
     """A bucket without access control lists cannot be made with one."""
 

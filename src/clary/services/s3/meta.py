@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from clary.errors import NotSupported
+from clary.services.s3 import grants
+from clary.services.s3.access import refuse_public_acl
+from clary.services.s3.bucket import acls_are_off, ownership_of
 from clary.services.s3.errors import (
-    AccessControlListNotSupported,
     InvalidArgument,
     InvalidTag,
     KeyTooLongError,
@@ -18,6 +20,7 @@ from clary.store.objects import Meta
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from clary.context import Context
     from clary.services.service import Document, Members
     from clary.store.records import Record
 
@@ -55,22 +58,8 @@ MAX_BUCKET_TAGS = 50
 MAX_TAG_KEY = 128
 MAX_TAG_VALUE = 256
 
-BUCKET_OWNER_FULL_CONTROL = "bucket-owner-full-control"
-CANNED_ACLS = frozenset(
-    {
-        "private",
-        "public-read",
-        "public-read-write",
-        "authenticated-read",
-        "aws-exec-read",
-        "bucket-owner-read",
-        BUCKET_OWNER_FULL_CONTROL,
-    }
-)
-GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
 
-
-def meta_of(request: Members, bucket: Record) -> Meta:
+def meta_of(ctx: Context, request: Members, bucket: Record) -> Meta:
     """What a write says about its object.
 
     Raises:
@@ -84,7 +73,10 @@ def meta_of(request: Members, bucket: Record) -> Meta:
     metadata = request.get("Metadata") or {}
     _refuse_large(metadata)
     tagging = request.get("Tagging")
-    return Meta(headers, metadata, tags_of_query(tagging) if tagging else {}, acl_of(request, bucket))
+    acl = grants.asked(request, bucket)
+    refuse_public_acl(ctx, bucket, acl, "s3:PutObject", f"{bucket.arn}/{request['Key']}")
+    tags = tags_of_query(tagging) if tagging else {}
+    return Meta(headers, metadata, tags, acl, _owner_of(ctx, bucket, acl))
 
 
 def refuse_unsupported(request: Members) -> None:
@@ -109,29 +101,15 @@ def refuse_long_key(key: str) -> None:
         raise KeyTooLongError(len(key.encode()))
 
 
-def acls_are_off(bucket: Record) -> bool:
-    """Whether the bucket's ownership setting turns access control lists off, as it does by default."""
-    rules = bucket.spec.get("OwnershipControls", {}).get("Rules", [])
-    return bool(rules) and rules[0].get("ObjectOwnership") == "BucketOwnerEnforced"
+def _owner_of(ctx: Context, bucket: Record, acl: grants.Acl) -> str:
+    """The account that owns what is written, where it is not the bucket's.
 
-
-def acl_of(request: Members, bucket: Record) -> str:
-    """The canned access control list that a write names; empty when it names none.
-
-    Raises:
-        AccessControlListNotSupported: the bucket takes none.
-        InvalidArgument: there is no such list.
-        NotSupported: it grants to single accounts.
+    Source: "Controlling ownership of objects and disabling ACLs", Amazon S3 user guide. What the public writes is left
+    to the owner of the bucket.
     """
-    acl = str(request.get("ACL") or "")
-    grants = [name for name in GRANTS if request.get(name)]
-    if acls_are_off(bucket) and (grants or acl not in ("", BUCKET_OWNER_FULL_CONTROL)):
-        raise AccessControlListNotSupported
-    if acl and acl not in CANNED_ACLS:
-        raise InvalidArgument("", "x-amz-acl", acl)
-    if grants:
-        raise NotSupported("Clary supports canned ACLs only, no x-amz-grant headers.")
-    return acl
+    writer, ownership = ctx.principal.account, ownership_of(bucket)
+    given = ownership == "BucketOwnerPreferred" and acl == grants.BUCKET_OWNER_FULL_CONTROL
+    return "" if writer == bucket.account or given or acls_are_off(bucket) else writer
 
 
 def tags_of_query(text: str) -> dict[str, str]:

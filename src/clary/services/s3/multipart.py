@@ -53,7 +53,7 @@ class Multipart:
     def create_multipart_upload(self, ctx: Context, request: api.CreateMultipartUploadRequest) -> Document:
         """Opens an upload."""
         bucket = bucket_of(self._platform, request)
-        meta = meta_of(request, bucket)
+        meta = meta_of(ctx, request, bucket)
         algorithm, checksum_type = _checksum_plan(request)
         upload = replace(
             new_upload(bucket.name, request["Key"], ctx.now.timestamp(), ctx.principal.arn, meta),

@@ -8,7 +8,7 @@ from clary.context import PrincipalKind
 from clary.errors import ServiceError
 from clary.http import Reply
 from clary.services.s3 import integrity
-from clary.services.s3.access import object_check
+from clary.services.s3.access import Target, object_checks
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
 from clary.services.s3.errors import EntityTooLarge, InvalidRequest, MalformedXML
@@ -88,8 +88,8 @@ class Objects:
         return {"Errors": errors} if request["Delete"].get("Quiet") else {"Deleted": deleted, "Errors": errors}
 
     def _delete_allowed(self, ctx: Context, bucket: Record, wanted: Members) -> Document:
-        action = "s3:DeleteObjectVersion" if wanted.get("VersionId") else "s3:DeleteObject"
-        self._platform.authorizer.authorize(ctx, [object_check(action, bucket, wanted["Key"], ctx)])
+        target = Target(bucket, wanted["Key"], wanted.get("VersionId"))
+        self._platform.authorizer.authorize(ctx, object_checks(self._platform, ctx, target, ("DeleteObject",), wanted))
         return self._delete(ctx, bucket, wanted)
 
     def _delete(self, ctx: Context, bucket: Record, wanted: Members) -> Document:
@@ -156,7 +156,7 @@ async def store(
     Raises:
         ServiceError: the bucket, the body or what is said about it is not as it must be.
     """
-    meta = meta_of(request, bucket_of(platform, request))
+    meta = meta_of(ctx, request, bucket_of(platform, request))
     claims = integrity.claims(request)
     condition = write_condition(request)
     body = request["Body"]

@@ -1,40 +1,39 @@
-"""The policy of a bucket, and whether it opens the bucket to the public."""
+"""The policy of a bucket."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
-from clary.auth import policy
-from clary.errors import AccessDenied
+from clary.auth import entities, policy
+from clary.errors import AccessDenied, NotSupported
 from clary.services.s3.bucket import bucket_of, edit
 from clary.services.s3.errors import MalformedPolicy, NoSuchBucketPolicy
+from clary.services.s3.grants import blocks
+from clary.services.s3.public import is_public
 
 if TYPE_CHECKING:
     from clary.api import s3 as api
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Members
-    from clary.store.records import Record
+    from clary.services.service import Document, Members
+    from clary.store.records import Record, Records
 
 MAX_POLICY_BYTES = 20 << 10
 
-_NARROWING = frozenset(
-    {
-        "aws:sourcearn",
-        "aws:sourceaccount",
-        "aws:sourceip",
-        "aws:sourcevpc",
-        "aws:sourcevpce",
-        "aws:principalarn",
-        "aws:principalorgid",
-        "aws:principalaccount",
-        "aws:userid",
-        "s3:dataaccesspointarn",
-        "s3:dataaccesspointaccount",
-    }
+VERSIONS = ("2012-10-17", "2008-10-17")
+_ELEMENTS = frozenset(
+    (
+        *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
+        *("Resource", "NotResource", "Condition"),
+    )
 )
-"""Conditions that keep a statement for everybody from being public ("The meaning of public", Amazon S3 user guide)."""
+_HOLDER = re.compile(r"arn:aws:iam::(\d{12}):(user|role)/(?:.*/)?([^/*?]+)")
+_OTHERS = re.compile(
+    r"\d{12}|arn:aws:iam::\d{12}:root|arn:aws:sts::\d{12}:(?:assumed-role/[^/*?]+/[^/*?]+|federated-user/[^/*?]+)"
+)
+"""Accounts and sessions as policies name them."""
 
 
 class BucketPolicy:
@@ -47,8 +46,8 @@ class BucketPolicy:
         """Replaces the policy of a bucket."""
         bucket = bucket_of(self._platform, request)
         text = request["Policy"]
-        document = _checked(text, bucket)
-        if is_public(document) and bucket.spec.get("PublicAccessBlockConfiguration", {}).get("BlockPublicPolicy"):
+        _refuse_malformed(text, bucket, self._platform.records)
+        if is_public(text) and blocks(bucket, "BlockPublicPolicy"):
             raise AccessDenied(
                 f"User: {ctx.principal.arn} is not authorized to perform: s3:PutBucketPolicy on resource: "
                 f'"{bucket.arn}" because public policies are prevented by the BlockPublicPolicy setting in '
@@ -68,7 +67,7 @@ class BucketPolicy:
         self, _: Context, request: api.GetBucketPolicyStatusRequest
     ) -> api.GetBucketPolicyStatusOutput:
         """Whether the policy makes the bucket public."""
-        return {"PolicyStatus": {"IsPublic": is_public(json.loads(self._policy(request)))}}
+        return {"PolicyStatus": {"IsPublic": is_public(self._policy(request))}}
 
     def _policy(self, request: Members) -> str:
         text = bucket_of(self._platform, request).spec.get("Policy")
@@ -77,22 +76,8 @@ class BucketPolicy:
         return str(text)
 
 
-def is_public(document: dict[str, Any]) -> bool:
-    """Whether a policy allows something to everybody."""
-    return any(_opens(statement) for statement in _statements(document))
-
-
-def _opens(statement: dict[str, Any]) -> bool:
-    principal = statement.get("Principal")
-    named = policy.as_list(principal.get("AWS", [])) if isinstance(principal, dict) else [principal]
-    if statement.get("Effect") != "Allow" or "*" not in named:
-        return False
-    keys = {key.lower() for block in statement.get("Condition", {}).values() for key in block}
-    return not keys & _NARROWING
-
-
-def _checked(text: str, bucket: Record) -> dict[str, Any]:
-    """The document of a policy that fits the bucket.
+def _refuse_malformed(text: str, bucket: Record, records: Records) -> None:
+    """Accepts the text of a policy that fits the bucket.
 
     Raises:
         MalformedPolicy: it does not.
@@ -100,20 +85,73 @@ def _checked(text: str, bucket: Record) -> dict[str, Any]:
     if len(text.encode()) > MAX_POLICY_BYTES:
         raise MalformedPolicy("Policy exceeds the maximum allowed document size.")
     try:
-        policy.parse(text)
-        document: dict[str, Any] = json.loads(text)
-    except policy.InvalidPolicy as error:
-        raise MalformedPolicy(str(error)) from None
+        document = json.loads(text)
     except ValueError:
         raise MalformedPolicy("Policies must be valid JSON and the first byte must be '{'") from None
-    for statement in _statements(document):
-        if "Principal" not in statement and "NotPrincipal" not in statement:
-            raise MalformedPolicy("Missing required field Principal")
-        for resource in policy.as_list(statement.get("Resource", [])):
-            if resource != bucket.arn and not str(resource).startswith((f"{bucket.arn}/", f"{bucket.arn}*")):
-                raise MalformedPolicy("Policy has invalid resource")
-    return document
+    if not isinstance(document, dict):
+        raise MalformedPolicy("Policies must be valid JSON and the first byte must be '{'")
+    if document.get("Version", VERSIONS[-1]) not in VERSIONS:
+        raise MalformedPolicy(f"The policy must contain a valid version string: {' or '.join(VERSIONS)}")
+    statements = policy.as_list(document.get("Statement", []))
+    if not statements:
+        raise MalformedPolicy("Could not parse the policy: Statement is empty!")
+    for statement in statements:
+        _refuse_statement(statement, bucket, records)
+    try:
+        policy.parse(text)
+    except policy.InvalidPolicy as error:
+        raise MalformedPolicy(str(error)) from None
 
 
-def _statements(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return policy.as_list(document.get("Statement", []))
+def _refuse_statement(statement: Document, bucket: Record, records: Records) -> None:
+    if not isinstance(statement, dict):
+        raise MalformedPolicy("Could not parse the policy: Statement is not an object")
+    for element in statement:
+        if element not in _ELEMENTS:
+            raise MalformedPolicy(f"Unknown field {element}")
+    for either in (("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource")):
+        if not any(element in statement for element in either):
+            raise MalformedPolicy(f"Missing required field {either[0]}")
+    if statement.get("Effect") not in ("Allow", "Deny"):
+        raise MalformedPolicy(f"Invalid effect: {statement.get('Effect')}")
+    _refuse_principal(statement.get("Principal", statement.get("NotPrincipal")), bucket, records)
+    _refuse_elsewhere(statement, bucket)
+
+
+def _refuse_elsewhere(statement: Document, bucket: Record) -> None:
+    """Accepts a statement that is about S3 and this bucket."""
+    for action in policy.as_list(statement.get("Action", statement.get("NotAction"))):
+        if action != "*" and not str(action).lower().startswith("s3:"):
+            raise MalformedPolicy("Policy has invalid action")
+    for resource in policy.as_list(statement.get("Resource", statement.get("NotResource"))):
+        if resource != bucket.arn and not str(resource).startswith((f"{bucket.arn}/", f"{bucket.arn}*")):
+            raise MalformedPolicy("Policy has invalid resource")
+
+
+def _refuse_principal(principal: Any, bucket: Record, records: Records) -> None:
+    if principal == "*":
+        return
+    if not isinstance(principal, dict):
+        raise MalformedPolicy("Invalid policy syntax.")
+    if "CanonicalUser" in principal:
+        raise NotSupported("Clary does not support CanonicalUser in bucket policies: name the account under AWS.")
+    for kind, names in principal.items():
+        for name in policy.as_list(names):
+            if not _names_somebody(kind, str(name), bucket.account, records):
+                raise MalformedPolicy("Invalid principal in policy", Detail=f'"{kind}" : "{name}"')
+
+
+def _names_somebody(kind: str, name: str, account: str, records: Records) -> bool:
+    """Whether there may be such a principal; users and roles of the bucket's own account must exist."""
+    match kind:
+        case "Service":
+            return name.endswith(".amazonaws.com")
+        case "Federated":
+            return bool(name)
+        case "AWS":
+            holder = _HOLDER.fullmatch(name)
+            if holder is None:
+                return name == "*" or _OTHERS.fullmatch(name) is not None
+            kind = entities.USER if holder[2] == "user" else entities.ROLE
+            return holder[1] != account or records.get(kind, account, "", holder[3]) is not None
+    return False

@@ -11,7 +11,7 @@ from clary.auth.sigv4 import Authenticator
 from clary.errors import NotSupported
 from clary.http import Reply
 from clary.services.s3 import integrity
-from clary.services.s3.access import object_check
+from clary.services.s3.access import Target, object_checks
 from clary.services.s3.bucket import bucket_of
 from clary.services.s3.errors import InvalidArgument
 from clary.services.s3.form import read_form
@@ -59,15 +59,17 @@ class Post:
         if "tagging" in form.fields:
             raise NotSupported("Clary does not support the form field tagging.")
         fields = {**form.fields, "key": form.fields["key"].replace("${filename}", form.file_name)}
-        principal = self._authenticator.authenticate_form(fields).principal
-        ctx = replace(ctx, principal=principal, account=principal.account or ctx.account)
-        self._platform.authorizer.authorize(ctx, [object_check("s3:PutObject", bucket, fields["key"], ctx)])
+        signature = self._authenticator.authenticate_form(fields)
+        principal = signature.principal
+        ctx = replace(ctx, principal=principal, account=principal.account or ctx.account, signed=signature.keys)
+        asked = {"Bucket": bucket.name, "Key": fields["key"], "Body": form.file, **_members(fields)}
+        checks = object_checks(self._platform, ctx, Target(bucket, fields["key"]), ("PutObject",), asked)
+        self._platform.authorizer.authorize(ctx, checks)
 
         def accept(content: Content) -> None:
             if "policy" in fields:
                 refuse_violation(fields, bucket.name, content.size, ctx.now)
 
-        asked = {"Bucket": bucket.name, "Key": fields["key"], "Body": form.file, **_members(fields)}
         _, version = await store(self._platform, ctx, asked, accept)
         return _answer(ctx, fields, version)
 
