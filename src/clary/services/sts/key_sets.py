@@ -1,0 +1,113 @@
+"""The public keys of OpenID Connect providers, fetched from where the providers publish them."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import urllib.error
+import urllib.request
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import jwt
+import orjson
+
+from clary.services.sts.errors import IDPCommunicationError, InvalidIdentityToken
+
+if TYPE_CHECKING:
+    from clary.clock import Clock
+
+_FRESH = timedelta(hours=1)
+_RETRY = timedelta(seconds=30)
+"""How soon the keys are fetched again because a token names one that is not there."""
+_TIMEOUT_S = 5
+_LIMIT_BYTES = 1 << 20
+_NOT_RETRIEVED = (
+    "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity "
+    "documentation for requirements"
+)
+
+
+class KeySets:
+    """Keys by issuer and id, remembered for a while."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[datetime, dict[str, Any]]] = {}
+
+    def key(self, issuer: str, key_id: str) -> Any:
+        """The public key with which the issuer signs; without an id, its only key.
+
+        Raises:
+            InvalidIdentityToken: there is none, or what the issuer publishes cannot be read.
+            IDPCommunicationError: the issuer does not answer.
+        """
+        with self._lock:
+            now = self._clock.now()
+            fetched, keys = self._known.get(issuer, (None, {}))
+            age = now - fetched if fetched else None
+            if age is None or age >= _FRESH or (key_id not in keys and age >= _RETRY):
+                keys = _published(issuer)
+                self._known[issuer] = now, keys
+        if key_id in keys:
+            return keys[key_id]
+        if not key_id and len(keys) == 1:
+            return next(iter(keys.values()))
+        raise InvalidIdentityToken(_NOT_RETRIEVED)
+
+
+def is_trustworthy(url: str) -> bool:
+    """Whether keys may be fetched from here: by HTTPS, or without it from this machine."""
+    parts = urlsplit(url)
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and _is_local(url)))
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _published(issuer: str) -> dict[str, Any]:
+    discovery = _fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    address = str(discovery.get("jwks_uri", ""))
+    if discovery.get("issuer") != issuer or (_is_local(address) and not _is_local(issuer)):
+        raise InvalidIdentityToken(_NOT_RETRIEVED)
+    published = _fetch(address).get("keys")
+    try:
+        keys = jwt.PyJWKSet(published if isinstance(published, list) else []).keys
+    except jwt.PyJWTError as error:
+        raise InvalidIdentityToken(_NOT_RETRIEVED) from error
+    # A shared secret is no public key: whoever knows it could sign.
+    return {key.key_id or "": key.key for key in keys if key.key_type in ("RSA", "EC")}
+
+
+def _fetch(url: str) -> dict[str, Any]:
+    if not is_trustworthy(url):
+        raise InvalidIdentityToken(_NOT_RETRIEVED)
+    proxies = [urllib.request.ProxyHandler({})] if _is_local(url) else []
+    opener = urllib.request.build_opener(_NoRedirect, *proxies)
+    try:
+        with opener.open(url, timeout=_TIMEOUT_S) as answer:
+            document = orjson.loads(answer.read(_LIMIT_BYTES))
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise InvalidIdentityToken(_NOT_RETRIEVED) from error
+    except OSError as error:
+        raise IDPCommunicationError(f"The identity provider at {url} could not be reached.") from error
+    except ValueError as error:
+        raise InvalidIdentityToken(_NOT_RETRIEVED) from error
+    if not isinstance(document, dict):
+        raise InvalidIdentityToken(_NOT_RETRIEVED)
+    return document
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A provider that sends elsewhere could send anywhere, so its redirections are errors."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
