@@ -73,6 +73,7 @@ class Context:
     source_ip: str = "127.0.0.1"
     secure: bool = False
     user_agent: str = ""
+    referer: str = ""
     signed: Mapping[str, str] = field(default_factory=dict)
     """Condition keys that tell how the request was signed, in lower case."""
     via: str = ""

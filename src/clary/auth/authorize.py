@@ -6,20 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clary.auth import entities, policy
+from clary.auth.check import Check
 from clary.auth.decision import Decision, Grants, PolicyKind, Question, decide
 from clary.auth.keys import RequestKeys
 from clary.auth.policy import Source
-from clary.context import Principal, PrincipalKind
+from clary.context import Context, Principal, PrincipalKind
 from clary.errors import AccessDenied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from clary.auth.check import Check
-    from clary.auth.patterns import Lookup
     from clary.auth.policy import Policy
     from clary.clock import Clock
-    from clary.context import Context
     from clary.store.records import Record, Records
 
 _MAX_CACHED = 10_000
@@ -88,7 +86,7 @@ class Authorizer:
             principal,
             check.action,
             check.resource,
-            RequestKeys(ctx, check.keys, holder.tags, check.late),
+            RequestKeys(ctx, check, holder.tags),
             check.owner or ctx.account,
             check.trust,
             holder.behind,
@@ -96,10 +94,13 @@ class Authorizer:
         attached = self._attached(check.resource_policies) if check.resource_policies else None
         return decide(question, holder.grants, attached)
 
-    def trusts_service(self, role: Record, service: str) -> bool:
-        """Whether a role lets a service of AWS, e.g. `sagemaker.amazonaws.com`, take it on."""
+    def trusts_service(self, role: Record, service: str, source_arn: str = "") -> bool:
+        """Whether a role lets a service of AWS, e.g. `sagemaker.amazonaws.com`, take it on for a resource."""
         principal = Principal(PrincipalKind.SERVICE, role.account, service, service, service)
-        question = Question(principal, "sts:AssumeRole", role.arn, self._service_keys(role), role.account, trust=True)
+        ctx = Context("", role.account, "", principal, "sts", "AssumeRole", self._clock.now(), via=service)
+        check = Check("sts:AssumeRole", role.arn, {"aws:SourceArn": source_arn} if source_arn else {})
+        keys = RequestKeys(ctx, check, {})
+        question = Question(principal, check.action, role.arn, keys, role.account, trust=True)
         return decide(question, _NO_GRANTS, self._compiled(role.spec["AssumeRolePolicyDocument"], _RESOURCE)).allowed
 
     def grants(self, entity: Record, session_policies: tuple[str, ...] = ()) -> Grants:
@@ -113,16 +114,6 @@ class Authorizer:
 
     def _session(self, documents: Iterable[str]) -> Policy:
         return policy.union(self._compiled(text, _SESSION) for text in documents)
-
-    def _service_keys(self, role: Record) -> Lookup:
-        """The condition keys of a call that the platform makes by itself."""
-        now = self._clock.now()
-        keys = {
-            "aws:sourceaccount": (role.account,),
-            "aws:currenttime": (now.strftime("%Y-%m-%dT%H:%M:%SZ"),),
-            "aws:epochtime": (str(int(now.timestamp())),),
-        }
-        return keys.get
 
     def _holder(self, principal: Principal) -> _Holder:
         revision = self._records.revision(*entities.GRANTING)
