@@ -133,6 +133,7 @@ class Gateway:
             source_ip=http.client,
             secure=http.scheme == "https",
             user_agent=http.headers.get("user-agent", ""),
+            referer=http.headers.get("referer", ""),
         )
 
     async def _sync(self) -> None:
