@@ -24,7 +24,7 @@ from clary.clock import SystemClock
 from clary.settings import Settings, load
 from clary.store.database import DatabaseError
 from clary.store.engines import open_database, place
-from clary.store.keyring import Keyring
+from clary.store.keyring import Keyring, UnusableKey
 from clary.store.records import Records
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _serve(settings: Settings, *, first: bool) -> int:
         state.unlink(missing_ok=True)
         try:
             Server(settings, on_ready=ready).run()
-        except CannotListen as error:
+        except (CannotListen, UnusableKey) as error:
             raise _Refused(str(error)) from error
         except DatabaseError as error:
             raise _Refused(f"{place(settings)} cannot be used: {error}") from error

@@ -97,7 +97,8 @@ def test_trust(cloud: Cloud, people: People, user_policy: str, principal: object
         return
     user = f"arn:aws:iam::{ACCOUNT}:user/ada"
     message = f"User: {user} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-    assert refusal(sts.assume_role, RoleArn=arn, RoleSessionName="job") == ("AccessDenied", message)
+    code, told = refusal(sts.assume_role, RoleArn=arn, RoleSessionName="job")
+    assert (code, told.startswith(message)) == ("AccessDenied", True)
 
 
 def test_unknown_role_and_root(cloud: Cloud, people: People) -> None:

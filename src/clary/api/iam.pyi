@@ -58,6 +58,10 @@ class AttachedPolicy(TypedDict, total=False):
     PolicyName: str
     PolicyArn: str
 
+class ChangePasswordRequest(TypedDict):
+    OldPassword: str
+    NewPassword: str
+
 class ContextEntry(TypedDict, total=False):
     ContextKeyName: str
     ContextKeyValues: list[str]
@@ -86,6 +90,14 @@ class CreateInstanceProfileRequest(TypedDict):
 
 class CreateInstanceProfileResponse(TypedDict):
     InstanceProfile: InstanceProfile
+
+class CreateLoginProfileRequest(TypedDict, total=False):
+    UserName: str
+    Password: str
+    PasswordResetRequired: bool
+
+class CreateLoginProfileResponse(TypedDict):
+    LoginProfile: LoginProfile
 
 class CreatePolicyRequest(TypedDict):
     PolicyName: str
@@ -126,6 +138,18 @@ class CreateUserRequest(TypedDict):
 class CreateUserResponse(TypedDict, total=False):
     User: User
 
+class CreateVirtualMFADeviceRequest(TypedDict):
+    Path: NotRequired[str]
+    VirtualMFADeviceName: str
+    Tags: NotRequired[list[Tag]]
+
+class CreateVirtualMFADeviceResponse(TypedDict):
+    VirtualMFADevice: VirtualMFADevice
+
+class DeactivateMFADeviceRequest(TypedDict):
+    UserName: NotRequired[str]
+    SerialNumber: str
+
 class DeleteAccessKeyRequest(TypedDict):
     UserName: NotRequired[str]
     AccessKeyId: str
@@ -142,6 +166,9 @@ class DeleteGroupRequest(TypedDict):
 
 class DeleteInstanceProfileRequest(TypedDict):
     InstanceProfileName: str
+
+class DeleteLoginProfileRequest(TypedDict, total=False):
+    UserName: str
 
 class DeletePolicyRequest(TypedDict):
     PolicyArn: str
@@ -170,6 +197,9 @@ class DeleteUserPolicyRequest(TypedDict):
 class DeleteUserRequest(TypedDict):
     UserName: str
 
+class DeleteVirtualMFADeviceRequest(TypedDict):
+    SerialNumber: str
+
 class DetachGroupPolicyRequest(TypedDict):
     GroupName: str
     PolicyArn: str
@@ -181,6 +211,12 @@ class DetachRolePolicyRequest(TypedDict):
 class DetachUserPolicyRequest(TypedDict):
     UserName: str
     PolicyArn: str
+
+class EnableMFADeviceRequest(TypedDict):
+    UserName: str
+    SerialNumber: str
+    AuthenticationCode1: str
+    AuthenticationCode2: str
 
 class EvaluationResult(TypedDict):
     EvalActionName: str
@@ -213,6 +249,9 @@ class GetAccountAuthorizationDetailsResponse(TypedDict, total=False):
     IsTruncated: bool
     Marker: str
 
+class GetAccountPasswordPolicyResponse(TypedDict):
+    PasswordPolicy: PasswordPolicy
+
 class GetAccountSummaryResponse(TypedDict, total=False):
     SummaryMap: dict[str, int]
 
@@ -241,6 +280,22 @@ class GetInstanceProfileRequest(TypedDict):
 
 class GetInstanceProfileResponse(TypedDict):
     InstanceProfile: InstanceProfile
+
+class GetLoginProfileRequest(TypedDict, total=False):
+    UserName: str
+
+class GetLoginProfileResponse(TypedDict):
+    LoginProfile: LoginProfile
+
+class GetMFADeviceRequest(TypedDict):
+    SerialNumber: str
+    UserName: NotRequired[str]
+
+class GetMFADeviceResponse(TypedDict):
+    UserName: NotRequired[str]
+    SerialNumber: str
+    EnableDate: NotRequired[Timestamp]
+    Certifications: NotRequired[dict[str, str]]
 
 class GetPolicyRequest(TypedDict):
     PolicyArn: str
@@ -442,6 +497,36 @@ class ListInstanceProfilesResponse(TypedDict):
     IsTruncated: NotRequired[bool]
     Marker: NotRequired[str]
 
+class ListMFADeviceTagsRequest(TypedDict):
+    SerialNumber: str
+    Marker: NotRequired[str]
+    MaxItems: NotRequired[int]
+
+class ListMFADeviceTagsResponse(TypedDict):
+    Tags: list[Tag]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
+class ListMFADevicesRequest(TypedDict, total=False):
+    UserName: str
+    Marker: str
+    MaxItems: int
+
+class ListMFADevicesResponse(TypedDict):
+    MFADevices: list[MFADevice]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
+class ListOpenIDConnectProviderTagsRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+    Marker: NotRequired[str]
+    MaxItems: NotRequired[int]
+
+class ListOpenIDConnectProviderTagsResponse(TypedDict):
+    Tags: list[Tag]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
 class ListPoliciesRequest(TypedDict, total=False):
     Scope: Literal["All", "AWS", "Local"]
     OnlyAttached: bool
@@ -505,6 +590,26 @@ class ListRolesResponse(TypedDict):
     IsTruncated: NotRequired[bool]
     Marker: NotRequired[str]
 
+class ListSAMLProviderTagsRequest(TypedDict):
+    SAMLProviderArn: str
+    Marker: NotRequired[str]
+    MaxItems: NotRequired[int]
+
+class ListSAMLProviderTagsResponse(TypedDict):
+    Tags: list[Tag]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
+class ListServerCertificateTagsRequest(TypedDict):
+    ServerCertificateName: str
+    Marker: NotRequired[str]
+    MaxItems: NotRequired[int]
+
+class ListServerCertificateTagsResponse(TypedDict):
+    Tags: list[Tag]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
 class ListUserPoliciesRequest(TypedDict):
     UserName: str
     Marker: NotRequired[str]
@@ -535,6 +640,26 @@ class ListUsersResponse(TypedDict):
     IsTruncated: NotRequired[bool]
     Marker: NotRequired[str]
 
+class ListVirtualMFADevicesRequest(TypedDict, total=False):
+    AssignmentStatus: Literal["Assigned", "Unassigned", "Any"]
+    Marker: str
+    MaxItems: int
+
+class ListVirtualMFADevicesResponse(TypedDict):
+    VirtualMFADevices: list[VirtualMFADevice]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
+class LoginProfile(TypedDict):
+    UserName: str
+    CreateDate: Timestamp
+    PasswordResetRequired: NotRequired[bool]
+
+class MFADevice(TypedDict):
+    UserName: str
+    SerialNumber: str
+    EnableDate: Timestamp
+
 class ManagedPolicyDetail(TypedDict, total=False):
     PolicyName: str
     PolicyId: str
@@ -554,6 +679,18 @@ class OrderedOrganizationPolicyType(TypedDict, total=False):
 
 class OrganizationsDecisionDetail(TypedDict, total=False):
     AllowedByOrganizations: bool
+
+class PasswordPolicy(TypedDict, total=False):
+    MinimumPasswordLength: int
+    RequireSymbols: bool
+    RequireNumbers: bool
+    RequireUppercaseCharacters: bool
+    RequireLowercaseCharacters: bool
+    AllowUsersToChangePassword: bool
+    ExpirePasswords: bool
+    MaxPasswordAge: int
+    PasswordReusePrevention: int
+    HardExpiry: bool
 
 class PermissionsBoundaryDecisionDetail(TypedDict, total=False):
     AllowedByPermissionsBoundary: bool
@@ -641,6 +778,12 @@ class ResourceSpecificResult(TypedDict):
     MissingContextValues: NotRequired[list[str]]
     EvalDecisionDetails: NotRequired[dict[str, str]]
     PermissionsBoundaryDecisionDetail: NotRequired[PermissionsBoundaryDecisionDetail]
+
+class ResyncMFADeviceRequest(TypedDict):
+    UserName: str
+    SerialNumber: str
+    AuthenticationCode1: str
+    AuthenticationCode2: str
 
 class Role(TypedDict):
     Path: str
@@ -730,12 +873,28 @@ class TagInstanceProfileRequest(TypedDict):
     InstanceProfileName: str
     Tags: list[Tag]
 
+class TagMFADeviceRequest(TypedDict):
+    SerialNumber: str
+    Tags: list[Tag]
+
+class TagOpenIDConnectProviderRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+    Tags: list[Tag]
+
 class TagPolicyRequest(TypedDict):
     PolicyArn: str
     Tags: list[Tag]
 
 class TagRoleRequest(TypedDict):
     RoleName: str
+    Tags: list[Tag]
+
+class TagSAMLProviderRequest(TypedDict):
+    SAMLProviderArn: str
+    Tags: list[Tag]
+
+class TagServerCertificateRequest(TypedDict):
+    ServerCertificateName: str
     Tags: list[Tag]
 
 class TagUserRequest(TypedDict):
@@ -746,12 +905,28 @@ class UntagInstanceProfileRequest(TypedDict):
     InstanceProfileName: str
     TagKeys: list[str]
 
+class UntagMFADeviceRequest(TypedDict):
+    SerialNumber: str
+    TagKeys: list[str]
+
+class UntagOpenIDConnectProviderRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+    TagKeys: list[str]
+
 class UntagPolicyRequest(TypedDict):
     PolicyArn: str
     TagKeys: list[str]
 
 class UntagRoleRequest(TypedDict):
     RoleName: str
+    TagKeys: list[str]
+
+class UntagSAMLProviderRequest(TypedDict):
+    SAMLProviderArn: str
+    TagKeys: list[str]
+
+class UntagServerCertificateRequest(TypedDict):
+    ServerCertificateName: str
     TagKeys: list[str]
 
 class UntagUserRequest(TypedDict):
@@ -763,6 +938,17 @@ class UpdateAccessKeyRequest(TypedDict):
     AccessKeyId: str
     Status: Literal["Active", "Inactive", "Expired"]
 
+class UpdateAccountPasswordPolicyRequest(TypedDict, total=False):
+    MinimumPasswordLength: int
+    RequireSymbols: bool
+    RequireNumbers: bool
+    RequireUppercaseCharacters: bool
+    RequireLowercaseCharacters: bool
+    AllowUsersToChangePassword: bool
+    MaxPasswordAge: int
+    PasswordReusePrevention: int
+    HardExpiry: bool
+
 class UpdateAssumeRolePolicyRequest(TypedDict):
     RoleName: str
     PolicyDocument: str
@@ -771,6 +957,11 @@ class UpdateGroupRequest(TypedDict):
     GroupName: str
     NewPath: NotRequired[str]
     NewGroupName: NotRequired[str]
+
+class UpdateLoginProfileRequest(TypedDict):
+    UserName: str
+    Password: NotRequired[str]
+    PasswordResetRequired: NotRequired[bool]
 
 class UpdateRoleDescriptionRequest(TypedDict):
     RoleName: str
@@ -813,3 +1004,11 @@ class UserDetail(TypedDict, total=False):
     AttachedManagedPolicies: list[AttachedPolicy]
     PermissionsBoundary: AttachedPermissionsBoundary
     Tags: list[Tag]
+
+class VirtualMFADevice(TypedDict):
+    SerialNumber: str
+    Base32StringSeed: NotRequired[bytes]
+    QRCodePNG: NotRequired[bytes]
+    User: NotRequired[User]
+    EnableDate: NotRequired[Timestamp]
+    Tags: NotRequired[list[Tag]]

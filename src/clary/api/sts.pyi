@@ -35,6 +35,27 @@ class AssumeRoleResponse(TypedDict, total=False):
     SessionTokenUtilization: int
     SessionTokenSize: int
 
+class AssumeRoleWithWebIdentityRequest(TypedDict):
+    RoleArn: str
+    RoleSessionName: str
+    WebIdentityToken: str
+    ProviderId: NotRequired[str]
+    PolicyArns: NotRequired[list[PolicyDescriptorType]]
+    Policy: NotRequired[str]
+    DurationSeconds: NotRequired[int]
+    MinimumSessionTokenSize: NotRequired[int]
+
+class AssumeRoleWithWebIdentityResponse(TypedDict, total=False):
+    Credentials: Credentials
+    SubjectFromWebIdentityToken: str
+    AssumedRoleUser: AssumedRoleUser
+    PackedPolicySize: int
+    Provider: str
+    Audience: str
+    SourceIdentity: str
+    SessionTokenUtilization: int
+    SessionTokenSize: int
+
 class AssumedRoleUser(TypedDict):
     AssumedRoleId: str
     Arn: str
@@ -44,6 +65,16 @@ class Credentials(TypedDict):
     SecretAccessKey: str
     SessionToken: str
     Expiration: Timestamp
+
+class DecodeAuthorizationMessageRequest(TypedDict):
+    EncodedMessage: str
+
+class DecodeAuthorizationMessageResponse(TypedDict, total=False):
+    DecodedMessage: str
+
+class FederatedUser(TypedDict):
+    FederatedUserId: str
+    Arn: str
 
 class GetAccessKeyInfoRequest(TypedDict):
     AccessKeyId: str
@@ -58,6 +89,21 @@ class GetCallerIdentityResponse(TypedDict, total=False):
     UserId: str
     Account: str
     Arn: str
+
+class GetFederationTokenRequest(TypedDict):
+    Name: str
+    Policy: NotRequired[str]
+    PolicyArns: NotRequired[list[PolicyDescriptorType]]
+    DurationSeconds: NotRequired[int]
+    Tags: NotRequired[list[Tag]]
+    MinimumSessionTokenSize: NotRequired[int]
+
+class GetFederationTokenResponse(TypedDict, total=False):
+    Credentials: Credentials
+    FederatedUser: FederatedUser
+    PackedPolicySize: int
+    SessionTokenUtilization: int
+    SessionTokenSize: int
 
 class GetSessionTokenRequest(TypedDict, total=False):
     DurationSeconds: int

@@ -21,7 +21,11 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
-class WrongKey(Exception):
+class UnusableKey(ValueError):
+    """The key file does not serve."""
+
+
+class WrongKey(UnusableKey):
     """What was sealed cannot be opened: another key sealed it, or for another purpose, or it was changed."""
 
 
@@ -36,15 +40,15 @@ class Keyring:
         """The keyring of a key file, which is made, readable by its owner alone, when it is not there.
 
         Raises:
-            ValueError: the file can be read by others, or holds no key.
+            UnusableKey: the file can be read by others, or holds no key.
         """
         if not path.exists():
             _make(path)
         if path.stat().st_mode & 0o077:
-            raise ValueError(f"others may read the key file {path}; chmod 600 it")
+            raise UnusableKey(f"others may read the key file {path}; chmod 600 it")
         key = path.read_bytes()
         if len(key) != KEY_BYTES:
-            raise ValueError(f"the key file {path} does not hold {KEY_BYTES} bytes")
+            raise UnusableKey(f"the key file {path} does not hold {KEY_BYTES} bytes")
         return cls(key)
 
     def seal(self, secret: bytes, purpose: str) -> bytes:

@@ -9,9 +9,12 @@ from clary.services.iam.attachments import Attachments
 from clary.services.iam.groups import Groups
 from clary.services.iam.inline import InlinePolicies
 from clary.services.iam.instance_profiles import InstanceProfiles
+from clary.services.iam.mfa_devices import VirtualMfaDevices
+from clary.services.iam.passwords import Passwords
 from clary.services.iam.policies import Policies
 from clary.services.iam.roles import Roles
 from clary.services.iam.simulate import Simulations
+from clary.services.iam.tagging import Tags
 from clary.services.iam.users import Users
 from clary.services.service import Service
 
@@ -25,6 +28,9 @@ SERVICE = Service(
     Attachments,
     InlinePolicies,
     AccessKeys,
+    Passwords,
+    VirtualMfaDevices,
+    Tags,
     Account,
     Simulations,
     access=access,

@@ -91,7 +91,7 @@ class Attachments:
         return [entity for entity in self._directory.all(ctx, *kinds) if entity.spec["Path"].startswith(prefix)]
 
     def _attach(self, ctx: Context, kind: str, request: Members) -> None:
-        entity = self._directory.find(ctx, kind, request[NAMES[kind]])
+        entity = self._directory.find_changeable(ctx, kind, request[NAMES[kind]])
         policy_arn = request["PolicyArn"]
         self._directory.refuse_unattachable(policy_arn)
         attached = entity.spec.get(entities.ATTACHED, [])
@@ -102,7 +102,7 @@ class Attachments:
         self._directory.change(ctx, entity, AttachedPolicies=[*attached, policy_arn])
 
     def _detach(self, ctx: Context, kind: str, request: Members) -> None:
-        entity = self._directory.find(ctx, kind, request[NAMES[kind]])
+        entity = self._directory.find_changeable(ctx, kind, request[NAMES[kind]])
         policy_arn = request["PolicyArn"]
         attached = entity.spec.get(entities.ATTACHED, [])
         if policy_arn not in attached:

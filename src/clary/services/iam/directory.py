@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 from clary import arn
 from clary.auth import entities
 from clary.auth.managed import AWS_MANAGED
-from clary.services.iam.errors import ConcurrentModification, EntityAlreadyExists, NoSuchEntity
+from clary.services.iam.errors import (
+    ConcurrentModification,
+    EntityAlreadyExists,
+    InvalidInput,
+    LimitExceeded,
+    NoSuchEntity,
+    UnmodifiableEntity,
+)
 from clary.store.records import AlreadyExists, Conflict, Query, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from clary.context import Context
     from clary.platform import Platform
@@ -24,6 +31,10 @@ _MISSING = {
     entities.ROLE: "The role with name {} cannot be found.",
     entities.INSTANCE_PROFILE: "Instance Profile {} cannot be found.",
     entities.ACCESS_KEY: "The Access Key with id {} cannot be found.",
+    entities.SERVER_CERTIFICATE: "The Server Certificate with name {} cannot be found.",
+    entities.MFA_DEVICE: "VirtualMFADevice with serial number {} doesn't exist.",
+    entities.OIDC_PROVIDER: "OpenIDConnect Provider not found for arn {}",
+    entities.SAML_PROVIDER: "Manifest not found for arn {}",
 }
 _TAKEN = {
     entities.USER: "User with name {} already exists.",
@@ -31,7 +42,13 @@ _TAKEN = {
     entities.ROLE: "Role with name {} already exists.",
     entities.INSTANCE_PROFILE: "Instance Profile {} already exists.",
     entities.POLICY: "A policy called {} already exists. Duplicate names are not allowed.",
+    entities.MFA_DEVICE: "MFADevice entity at the same path and name already exists.",
+    entities.SERVER_CERTIFICATE: "The Server Certificate with name {} already exists.",
+    entities.SAML_PROVIDER: "Provider with name {} already exists.",
+    entities.OIDC_PROVIDER: "Provider with url {} already exists.",
 }
+_SERVICE_LINKED = "/aws-service-role/"
+_MOST_TAGS = 50
 
 
 class Directory:
@@ -51,6 +68,20 @@ class Directory:
             raise NoSuchEntity(_MISSING[kind].format(name))
         return record
 
+    def find_changeable(self, ctx: Context, kind: str, name: str) -> Record:
+        """The entity of this name, which is the account's own to change.
+
+        Raises:
+            NoSuchEntity: there is none.
+            UnmodifiableEntity: it is a role that belongs to a service.
+        """
+        entity = self.find(ctx, kind, name)
+        if entity.spec["Path"].startswith(_SERVICE_LINKED):
+            raise UnmodifiableEntity(
+                f"Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"
+            )
+        return entity
+
     def find_policy(self, policy_arn: str) -> Record:
         """The managed policy of the account with this ARN.
 
@@ -60,6 +91,17 @@ class Directory:
         record = self.records.by_arn(policy_arn)
         if record is None or record.kind != entities.POLICY:
             raise NoSuchEntity(f"Policy {policy_arn} was not found.")
+        return record
+
+    def find_by_arn(self, kind: str, resource: str) -> Record:
+        """The MFA device or identity provider with this ARN.
+
+        Raises:
+            NoSuchEntity: there is none.
+        """
+        record = self.records.by_arn(resource)
+        if record is None or record.kind != kind:
+            raise NoSuchEntity(_MISSING[kind].format(resource))
         return record
 
     def refuse_unattachable(self, policy_arn: str) -> None:
@@ -78,8 +120,9 @@ class Directory:
         Raises:
             EntityAlreadyExists: the name is taken.
         """
+        self._refuse_taken(ctx, kind, name)
         path = spec.setdefault("Path", "/")
-        tags = tags_of(spec.pop("Tags", []))
+        tags = new_tags({}, spec.pop("Tags", []))
         resource = arn.build("iam", "", ctx.account, f"{kind}{path}{name}")
         record = Record(
             kind, ctx.account, "", name, resource, spec, ctx.now, ctx.now, observed=dict(observed), tags=tags
@@ -115,6 +158,8 @@ class Directory:
         """
         spec = {**record.spec, **members}
         resource = arn.build("iam", "", record.account, f"{record.kind}{spec['Path']}{name}")
+        if name.lower() != record.name.lower():
+            self._refuse_taken(ctx, record.kind, name)
         if name == record.name:
             return self.save(replace(record, arn=resource, spec=spec, modified=ctx.now))
         try:
@@ -123,6 +168,11 @@ class Directory:
             raise EntityAlreadyExists(_TAKEN[record.kind].format(name)) from error
         self.records.delete(record)
         return renamed
+
+    def _refuse_taken(self, ctx: Context, kind: str, name: str) -> None:
+        """Accepts a name that nobody of this kind bears, in capitals or not."""
+        if self.records.list(Query(kind, ctx.account, name_folded=name, limit=1)):
+            raise EntityAlreadyExists(_TAKEN[kind].format(name))
 
     def all(self, ctx: Context, *kinds: str) -> Iterator[Record]:
         """Every entity of these kinds, by name."""
@@ -142,6 +192,24 @@ class Directory:
         """When and where a session of the role last signed a request; empty when none ever did."""
         use = self.records.get(entities.LAST_USE, role.account, "", role.observed["RoleId"])
         return {"LastUsedDate": use.modified, "Region": use.spec["Region"]} if use else {}
+
+
+def new_tags(tags: Mapping[str, str], added: Sequence[Members]) -> dict[str, str]:
+    """Tags with others added, which take the place of those with the same key, in capitals or not.
+
+    Raises:
+        InvalidInput: a key is given twice, or reserved for AWS.
+        LimitExceeded: there are too many then.
+    """
+    folded = {tag["Key"].lower() for tag in added}
+    if len(folded) != len(added):
+        raise InvalidInput("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+    if any(key.startswith("aws:") for key in folded):
+        raise InvalidInput("aws: prefixed tag key names are not allowed for external use.")
+    together = {key: value for key, value in tags.items() if key.lower() not in folded} | tags_of(added)
+    if len(together) > _MOST_TAGS:
+        raise LimitExceeded(f"The number of tags has reached the maximum limit of {_MOST_TAGS}.")
+    return together
 
 
 def tags_of(tags: Iterable[Members]) -> dict[str, str]:

@@ -72,10 +72,20 @@ def refuse_malformed_trust(document: str) -> None:
 
 def aws_principals(document: str) -> Iterator[str]:
     """The accounts, users and roles that a trust policy names."""
+    return _principals(document, "AWS")
+
+
+def federated_principals(document: str) -> Iterator[str]:
+    """The identity providers that a trust policy names."""
+    return _principals(document, "Federated")
+
+
+def _principals(document: str, member: str) -> Iterator[str]:
     for statement in policy.as_list(json.loads(document)["Statement"]):
-        principals = statement.get("Principal", {})
-        if isinstance(principals, Mapping):
-            yield from map(str, policy.as_list(principals.get("AWS", [])))
+        for element in ("Principal", "NotPrincipal"):
+            principals = statement.get(element, {})
+            if isinstance(principals, Mapping):
+                yield from map(str, policy.as_list(principals.get(member, [])))
 
 
 def refuse_long(document: str, limit: int, quota: str) -> None:

@@ -49,3 +49,59 @@ class UnmodifiableEntity(ServiceError):
 
 class ValidationError(ServiceError):
     """A parameter has the wrong form."""
+
+
+class InvalidAuthenticationCode(ServiceError):
+    """The codes are not two of the MFA device that follow each other."""
+
+    status = 403
+
+
+class PasswordPolicyViolation(ServiceError):
+    """The account asks more of a password."""
+
+
+class InvalidUserType(ServiceError):
+    """Only a user with a password may do this."""
+
+
+class ReportNotPresent(ServiceError):
+    """No credential report has been made."""
+
+    status = 410
+
+
+class ReportExpired(ServiceError):
+    """The credential report is too old."""
+
+    status = 410
+
+
+class MalformedCertificate(ServiceError):
+    """It cannot be read as a certificate or key."""
+
+
+class InvalidCertificate(ServiceError):
+    """The certificate does not serve for this."""
+
+
+class KeyPairMismatch(ServiceError):
+    """The private key is not that of the certificate."""
+
+
+class DuplicateCertificate(ServiceError):
+    """The certificate is there already."""
+
+    status = 409
+
+
+class InvalidPublicKey(ServiceError):
+    """It cannot be read as an SSH public key."""
+
+
+class DuplicateSSHPublicKey(ServiceError):
+    """The user has this key already."""
+
+
+class UnrecognizedPublicKeyEncoding(ServiceError):
+    """The key can be told as SSH or PEM only."""

@@ -75,7 +75,7 @@ class InlinePolicies:
         return self._list(ctx, entities.ROLE, request)
 
     def _put(self, ctx: Context, kind: str, request: Members) -> None:
-        entity = self._directory.find(ctx, kind, request[NAMES[kind]])
+        entity = self._directory.find_changeable(ctx, kind, request[NAMES[kind]])
         refuse_malformed(request["PolicyDocument"])
         policies = {**entity.spec.get(entities.INLINE, {}), request["PolicyName"]: request["PolicyDocument"]}
         refuse_long("".join(policies.values()), INLINE_LIMITS[kind], f"{kind.title()}PolicySize")
@@ -93,7 +93,7 @@ class InlinePolicies:
         }
 
     def _delete(self, ctx: Context, kind: str, request: Members) -> None:
-        entity = self._directory.find(ctx, kind, request[NAMES[kind]])
+        entity = self._directory.find_changeable(ctx, kind, request[NAMES[kind]])
         policies = dict(entity.spec.get(entities.INLINE, {}))
         if policies.pop(request["PolicyName"], None) is None:
             raise _missing(kind, request)

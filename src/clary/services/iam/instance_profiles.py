@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clary.auth import entities
 from clary.auth.identifiers import unique_id
 from clary.services.iam import pages, shapes
-from clary.services.iam.directory import Directory, tag_list, tags_of
+from clary.services.iam.directory import Directory
 from clary.services.iam.errors import DeleteConflict, LimitExceeded, NoSuchEntity
 from clary.services.service import in_thread
 from clary.store.records import Query
@@ -82,21 +81,6 @@ class InstanceProfiles:
         if profile.spec.get("Roles"):
             raise DeleteConflict("Cannot delete entity, must remove roles from instance profile first.")
         self._directory.records.delete(profile)
-
-    def tag_instance_profile(self, ctx: Context, request: api.TagInstanceProfileRequest) -> None:
-        """Adds tags to a profile."""
-        profile = self._find(ctx, request)
-        self._directory.save(replace(profile, tags={**profile.tags, **tags_of(request["Tags"])}))
-
-    def untag_instance_profile(self, ctx: Context, request: api.UntagInstanceProfileRequest) -> None:
-        """Removes tags from a profile."""
-        profile = self._find(ctx, request)
-        tags = {key: value for key, value in profile.tags.items() if key not in request["TagKeys"]}
-        self._directory.save(replace(profile, tags=tags))
-
-    def list_instance_profile_tags(self, ctx: Context, request: api.ListInstanceProfileTagsRequest) -> Document:
-        """The tags of a profile."""
-        return pages.of_items("Tags", tag_list(self._find(ctx, request).tags), request, dict)
 
     def _find(self, ctx: Context, request: Members) -> Record:
         return self._directory.find(ctx, entities.INSTANCE_PROFILE, request["InstanceProfileName"])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clary.auth import entities, managed
 from clary.auth.identifiers import unique_id
 from clary.auth.managed import AWS_MANAGED
 from clary.services.iam import pages
-from clary.services.iam.directory import Directory, tag_list, tags_of
+from clary.services.iam.directory import Directory, tag_list
 from clary.services.iam.documents import MANAGED_LIMIT, encoded, refuse_long, refuse_malformed
 from clary.services.iam.errors import DeleteConflict, LimitExceeded, NoSuchEntity, UnmodifiableEntity
 from clary.services.service import in_thread
@@ -144,21 +144,6 @@ class Policies:
         policy = self._find_own(request)
         _existing(policy, request["VersionId"])
         self._directory.change(ctx, policy, DefaultVersionId=request["VersionId"])
-
-    def tag_policy(self, ctx: Context, request: api.TagPolicyRequest) -> None:  # noqa: ARG002  # as all handlers
-        """Adds tags to a managed policy."""
-        policy = self._find_own(request)
-        self._directory.save(replace(policy, tags={**policy.tags, **tags_of(request["Tags"])}))
-
-    def untag_policy(self, ctx: Context, request: api.UntagPolicyRequest) -> None:  # noqa: ARG002  # as all handlers
-        """Removes tags from a managed policy."""
-        policy = self._find_own(request)
-        tags = {key: value for key, value in policy.tags.items() if key not in request["TagKeys"]}
-        self._directory.save(replace(policy, tags=tags))
-
-    def list_policy_tags(self, ctx: Context, request: api.ListPolicyTagsRequest) -> Document:  # noqa: ARG002  # as all handlers
-        """The tags of a managed policy."""
-        return pages.of_items("Tags", tag_list(self._find_own(request).tags), request, dict)
 
     def _find_own(self, request: Members) -> Record:
         if request["PolicyArn"] in AWS_MANAGED:

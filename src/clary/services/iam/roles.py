@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clary.arn import split
 from clary.auth import entities
 from clary.auth.identifiers import unique_id
 from clary.services.iam import pages, shapes
-from clary.services.iam.directory import Directory, tag_list, tags_of
-from clary.services.iam.documents import aws_principals, refuse_malformed_trust
-from clary.services.iam.errors import DeleteConflict, MalformedPolicyDocument
+from clary.services.iam.directory import Directory
+from clary.services.iam.errors import DeleteConflict
+from clary.services.iam.trust import refuse_trust, rename_principal
 from clary.services.service import in_thread
 from clary.store.records import Query
 
@@ -31,7 +29,7 @@ class Roles:
 
     def create_role(self, ctx: Context, request: api.CreateRoleRequest) -> Document:
         """A new role that those may take on whom its trust policy names."""
-        self._refuse_trust(ctx, request["AssumeRolePolicyDocument"])
+        refuse_trust(self._directory, ctx, request["AssumeRolePolicyDocument"])
         if entities.BOUNDARY in request:
             self._directory.refuse_unattachable(request[entities.BOUNDARY])
         observed = {"RoleId": unique_id("AROA")}
@@ -62,14 +60,14 @@ class Roles:
 
     def update_assume_role_policy(self, ctx: Context, request: api.UpdateAssumeRolePolicyRequest) -> None:
         """Changes who may take on a role."""
-        role = self._find(ctx, request)
-        self._refuse_trust(ctx, request["PolicyDocument"])
+        role = self._find_changeable(ctx, request)
+        refuse_trust(self._directory, ctx, request["PolicyDocument"])
         self._directory.change(ctx, role, AssumeRolePolicyDocument=request["PolicyDocument"])
 
     @in_thread
     def delete_role(self, ctx: Context, request: api.DeleteRoleRequest) -> None:
         """Removes a role on which nothing hangs any more."""
-        role = self._find(ctx, request)
+        role = self._find_changeable(ctx, request)
         if self._directory.profiles(ctx, role.name):
             raise DeleteConflict("Cannot delete entity, must remove roles from instance profile first.")
         if role.spec.get(entities.ATTACHED):
@@ -77,49 +75,19 @@ class Roles:
         if role.spec.get(entities.INLINE):
             raise DeleteConflict("Cannot delete entity, must delete policies first.")
         self._directory.records.delete(role)
+        rename_principal(self._directory, ctx, role.arn, role.observed["RoleId"])
 
     def put_role_permissions_boundary(self, ctx: Context, request: api.PutRolePermissionsBoundaryRequest) -> None:
         """Limits a role by a managed policy."""
         self._directory.refuse_unattachable(request[entities.BOUNDARY])
-        self._directory.change(ctx, self._find(ctx, request), PermissionsBoundary=request[entities.BOUNDARY])
+        self._directory.change(ctx, self._find_changeable(ctx, request), PermissionsBoundary=request[entities.BOUNDARY])
 
     def delete_role_permissions_boundary(self, ctx: Context, request: api.DeleteRolePermissionsBoundaryRequest) -> None:
         """Lifts the limit of a role."""
-        self._directory.change(ctx, self._find(ctx, request), PermissionsBoundary=None)
-
-    def tag_role(self, ctx: Context, request: api.TagRoleRequest) -> None:
-        """Adds tags to a role."""
-        role = self._find(ctx, request)
-        self._directory.save(replace(role, tags={**role.tags, **tags_of(request["Tags"])}))
-
-    def untag_role(self, ctx: Context, request: api.UntagRoleRequest) -> None:
-        """Removes tags from a role."""
-        role = self._find(ctx, request)
-        tags = {key: value for key, value in role.tags.items() if key not in request["TagKeys"]}
-        self._directory.save(replace(role, tags=tags))
-
-    def list_role_tags(self, ctx: Context, request: api.ListRoleTagsRequest) -> Document:
-        """The tags of a role."""
-        return pages.of_items("Tags", tag_list(self._find(ctx, request).tags), request, dict)
+        self._directory.change(ctx, self._find_changeable(ctx, request), PermissionsBoundary=None)
 
     def _find(self, ctx: Context, request: Members) -> Record:
         return self._directory.find(ctx, entities.ROLE, request["RoleName"])
 
-    def _refuse_trust(self, ctx: Context, document: str) -> None:
-        """Accepts a trust policy whose principals of this account are there."""
-        refuse_malformed_trust(document)
-        for principal in aws_principals(document):
-            if not self._exists(ctx, principal):
-                raise MalformedPolicyDocument(f'Invalid principal in policy: "AWS":"{principal}"')
-
-    def _exists(self, ctx: Context, principal: str) -> bool:
-        if principal == "*" or (principal.isdigit() and len(principal) == 12):
-            return True
-        try:
-            parts = split(principal)
-        except ValueError:
-            return False
-        if parts.account != ctx.account or parts.resource == "root" or parts.service == "sts":
-            return parts.service in ("iam", "sts")
-        record = self._directory.records.by_arn(principal)
-        return record is not None and record.kind in entities.PRINCIPALS
+    def _find_changeable(self, ctx: Context, request: Members) -> Record:
+        return self._directory.find_changeable(ctx, entities.ROLE, request["RoleName"])

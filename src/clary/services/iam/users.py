@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clary.auth import entities
+from clary.auth import entities, passwords
 from clary.auth.credentials import root_user
 from clary.auth.identifiers import unique_id
 from clary.context import PrincipalKind
 from clary.services.iam import pages, shapes
-from clary.services.iam.directory import Directory, own_user, tag_list, tags_of
+from clary.services.iam.directory import Directory, own_user
 from clary.services.iam.errors import DeleteConflict
+from clary.services.iam.trust import rename_principal
 from clary.services.service import in_thread
 from clary.store.records import Query
 
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from clary.platform import Platform
     from clary.services.service import Document
     from clary.store.records import Record
+
+_OWNED = {
+    entities.LOGIN_PROFILE: "login profile",
+    entities.MFA_DEVICE: "MFA device",
+    entities.SIGNING_CERTIFICATE: "signing certificates",
+    entities.SSH_PUBLIC_KEY: "SSH public keys",
+}
+"""What must be taken from a user before it goes, as AWS calls it."""
 
 
 class Users:
@@ -45,7 +53,7 @@ class Users:
             return {
                 "User": {"UserId": root.user_id, "Arn": root.arn, "CreateDate": first[0].created if first else ctx.now}
             }
-        return {"User": shapes.user_detail(self._find(ctx, own_user(ctx, request)))}
+        return {"User": self._detail(self._find(ctx, own_user(ctx, request)))}
 
     def list_users(self, ctx: Context, request: api.ListUsersRequest) -> Document:
         """The users below a path."""
@@ -59,15 +67,20 @@ class Users:
         user = self._find(ctx, request["UserName"])
         name = request.get("NewUserName", user.name)
         path = request.get("NewPath", user.spec["Path"])
-        self._directory.rename(ctx, user, name, UserName=name, Path=path)
+        renamed = self._directory.rename(ctx, user, name, UserName=name, Path=path)
         for key in self._keys(ctx, user.name):
             self._directory.change(ctx, key, UserName=name)
+        rename_principal(self._directory, ctx, user.arn, renamed.arn)
 
+    @in_thread
     def delete_user(self, ctx: Context, request: api.DeleteUserRequest) -> None:
         """Removes a user on whom nothing hangs any more."""
         user = self._find(ctx, request["UserName"])
         if self._keys(ctx, user.name):
             raise DeleteConflict("Cannot delete entity, must delete access keys first.")
+        for kind, things in _OWNED.items():
+            if entities.owned(self._directory.records, kind, user):
+                raise DeleteConflict(f"Cannot delete entity, must delete {things} first.")
         if user.spec.get(entities.INLINE):
             raise DeleteConflict("Cannot delete entity, must delete policies first.")
         if user.spec.get(entities.ATTACHED):
@@ -75,6 +88,7 @@ class Users:
         if user.spec.get(entities.GROUPS):
             raise DeleteConflict("Cannot delete entity, must remove users from group first.")
         self._directory.records.delete(user)
+        rename_principal(self._directory, ctx, user.arn, user.observed["UserId"])
 
     def put_user_permissions_boundary(self, ctx: Context, request: api.PutUserPermissionsBoundaryRequest) -> None:
         """Limits a user by a managed policy."""
@@ -86,21 +100,10 @@ class Users:
         """Lifts the limit of a user."""
         self._directory.change(ctx, self._find(ctx, request["UserName"]), PermissionsBoundary=None)
 
-    def tag_user(self, ctx: Context, request: api.TagUserRequest) -> None:
-        """Adds tags to a user."""
-        user = self._find(ctx, request["UserName"])
-        self._directory.save(replace(user, tags={**user.tags, **tags_of(request["Tags"])}))
-
-    def untag_user(self, ctx: Context, request: api.UntagUserRequest) -> None:
-        """Removes tags from a user."""
-        user = self._find(ctx, request["UserName"])
-        tags = {key: value for key, value in user.tags.items() if key not in request["TagKeys"]}
-        self._directory.save(replace(user, tags=tags))
-
-    def list_user_tags(self, ctx: Context, request: api.ListUserTagsRequest) -> Document:
-        """The tags of a user."""
-        tags = tag_list(self._find(ctx, request["UserName"]).tags)
-        return pages.of_items("Tags", tags, request, dict)
+    def _detail(self, user: Record) -> Document:
+        profile = passwords.login_profile(self._directory.records, user)
+        used = profile.observed.get("LastUsed") if profile else None
+        return {**shapes.user_detail(user), **({"PasswordLastUsed": used} if used else {})}
 
     def _find(self, ctx: Context, name: str) -> Record:
         return self._directory.find(ctx, entities.USER, name)

@@ -113,7 +113,7 @@ def _opened(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     except (jwt.PyJWTError, ValueError) as error:
         raise InvalidIdentityToken(
             "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
-        ) from error  # noqa: E501  # AWS's sentence
+        ) from error  # AWS's sentence
     return unverified["header"], unverified["payload"]
 
 
