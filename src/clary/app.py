@@ -107,7 +107,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
     authorizer = Authorizer(records, clock)
     segments = Segments(settings.home / "audit", clock)
     audit = Index(IndexFile(segments.folder / "index.db"), segments.folder)
-    trail = Trail(segments, Parameters(models), settings.region, settings.audit)
+    trail = Trail(segments, Parameters(models), settings)
     invoke = Invoker(offered, models, Validators(), authorizer, trail)
     platform = Platform(
         settings=settings,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clary.context import Context, Principal
     from clary.errors import ServiceError
     from clary.http import Request
+    from clary.settings import Settings
     from clary.store.audit import Segments
 
 INTERNAL = "AWS Internal"
@@ -65,13 +66,13 @@ class Attempt:
 
 
 class Trail:
-    """The audit log as those write it who answer calls; `wanted` is the setting `audit`."""
+    """The audit log as those write it who answer calls."""
 
-    def __init__(self, segments: Segments, parameters: Parameters, region: str, wanted: str = "all") -> None:
+    def __init__(self, segments: Segments, parameters: Parameters, settings: Settings) -> None:
         self._segments = segments
         self._parameters = parameters
-        self._region = region
-        self._all = wanted == "all"
+        self._settings = settings
+        self._all = settings.audit == "all"
         self._callers: dict[tuple[str, str], orjson.Fragment] = {}
 
     def write(self, attempt: Attempt, status: int) -> None:
@@ -96,8 +97,8 @@ class Trail:
             "who": self._who(ctx.principal) if ctx else {"key": attempt.claimed_key},
             "service": attempt.service,
             "operation": attempt.operation,
-            "region": ctx.region if ctx else self._region,
-            "account": ctx.account if ctx else "",
+            "region": ctx.region if ctx else self._settings.region,
+            "account": ctx.account if ctx else self._settings.account,
             "ip": attempt.source_ip,
             "agent": attempt.user_agent,
             "status": status,

@@ -37,6 +37,10 @@ _DATA = {
 """What works on data rather than on resources. Source: "Logging data events", CloudTrail user guide."""
 
 
+_SOURCES = {"cloudwatch": "monitoring", "sagemaker-runtime": "sagemaker", "sagemaker-metrics": "sagemaker"}
+"""Services that CloudTrail calls by another name than botocore does."""
+
+
 def is_management(service: str, operation: str) -> bool:
     """Whether CloudTrail counts an operation among the management events."""
     return operation not in _DATA.get(service, ())
@@ -124,6 +128,11 @@ class Event:
     def moment(self) -> datetime:
         """When the platform received it."""
         return datetime.fromtimestamp(self.time / 1000, UTC)
+
+    @property
+    def source(self) -> str:
+        """The service as CloudTrail names it: `s3.amazonaws.com`."""
+        return f"{_SOURCES.get(self.service, self.service)}.amazonaws.com"
 
     @property
     def resources(self) -> list[str]:

@@ -30,7 +30,7 @@ SCHEMA = (
         id         TEXT PRIMARY KEY,
         time       BIGINT NOT NULL,    -- milliseconds since 1970
         account    TEXT NOT NULL,
-        service    TEXT NOT NULL,
+        source     TEXT NOT NULL,      -- s3.amazonaws.com
         operation  TEXT NOT NULL,
         entity     TEXT NOT NULL,      -- the ARN of the user, or of the role of a session
         username   TEXT NOT NULL,
@@ -245,7 +245,7 @@ def _row(event: Event, text: str) -> tuple[object, ...]:
     who = event.who
     flags = (int(event.read_only), int(event.management))
     caller = (who.entity, who.username, who.key)
-    return event.id, event.time, event.account, event.service, event.operation, *caller, event.code, *flags, text
+    return event.id, event.time, event.account, event.source, event.operation, *caller, event.code, *flags, text
 
 
 def _resources(event: Event) -> Iterator[tuple[str, str, str]]:

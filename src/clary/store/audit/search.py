@@ -24,7 +24,8 @@ class Search:
     since: datetime | None = None
     until: datetime | None = None
     """Included."""
-    service: str = ""
+    source: str = ""
+    """As CloudTrail has it: `s3.amazonaws.com`."""
     operation: str = ""
     entity: str = ""
     """The ARN of the user, or of the role of a session."""
@@ -68,7 +69,7 @@ Term = tuple[str, list[object]]
 
 
 def _columns(search: Search) -> Iterator[Term]:
-    for column in ("id", "account", "service", "operation", "entity", "username", "access_key", "code"):
+    for column in ("id", "account", "source", "operation", "entity", "username", "access_key", "code"):
         if wanted := getattr(search, column):
             yield f"{column} = ?", [wanted]
     for column in ("read_only", "management"):
