@@ -141,11 +141,12 @@ def _denial(question: Question, grants: Grants, resource: Policy | None) -> Deci
 
 
 def _denies(statement: Statement, question: Question, grants: Grants) -> bool:
+    if not statement.holds(question.resource, question.lookup):
+        return False
     # A Deny with NotPrincipal spares nobody who has a permissions boundary: AWS's page on NotPrincipal says so.
-    limited = statement.excepting and grants.boundary is not None
-    return (limited or question.names_caller(statement) is not Match.NONE) and statement.holds(
-        question.resource, question.lookup
-    )
+    if statement.excepting and grants.boundary is not None:
+        return True
+    return question.names_caller(statement) is not Match.NONE
 
 
 def _within_limits(question: Question, grants: Grants, decision: Decision) -> Decision:

@@ -23,25 +23,31 @@ _WILDCARD_INSIDE = re.compile(r"\?|\*(?!:|$)")
 
 def matcher(patterns: Iterable[str], fits: Fits | None = None) -> Matcher:
     """Tells whether a text fits one of `patterns`, variables filled in, as `fits` (`glob` unless given) has it."""
-    exact, prefixes, others = set(), [], []
+    exact, prefixes, others = [], [], []
     for pattern in patterns:
-        if pattern == "*":
-            return lambda _text, _lookup: True
-        start = pattern[:-1]
-        if "${" in pattern or "*" in start or "?" in pattern:
+        if "?" in pattern or "${" in pattern:
             others.append(pattern)
-        elif pattern.endswith("*"):
-            prefixes.append(start)
+        elif "*" not in pattern:
+            exact.append(pattern)
+        elif pattern.index("*") < len(pattern) - 1:
+            others.append(pattern)
+        elif pattern == "*":
+            return _anything
         else:
-            exact.add(pattern)
+            prefixes.append(pattern[:-1])
     return _any_of(frozenset(exact), tuple(prefixes), tuple(others), fits or glob)
 
 
+def _anything(_text: str, _lookup: Lookup) -> bool:
+    return True
+
+
 def _any_of(exact: frozenset[str], prefixes: tuple[str, ...], others: tuple[str, ...], fits: Fits) -> Matcher:
+    if not others:
+        return lambda text, _lookup: text in exact or text.startswith(prefixes)
+
     def matches(text: str, lookup: Lookup) -> bool:
-        if text in exact or text.startswith(prefixes):
-            return True
-        return bool(others) and any(fits(pattern, text, lookup) for pattern in others)
+        return text in exact or text.startswith(prefixes) or any(fits(each, text, lookup) for each in others)
 
     return matches
 

@@ -65,7 +65,9 @@ class Statement:
 
     def holds(self, resource: str, lookup: Lookup) -> bool:
         """Whether it is about the resource and its conditions are met."""
-        return self.covers(resource, lookup) and all(condition(lookup) for condition in self.conditions)
+        if not self.covers(resource, lookup):
+            return False
+        return not self.conditions or all(condition(lookup) for condition in self.conditions)
 
 
 _allows = attrgetter("allow")
@@ -161,10 +163,11 @@ def _resources(element: Mapping[str, Any], *, variables: bool) -> Matcher:
 
 
 def _texts(element: Mapping[str, Any], member: str) -> list[str]:
-    values = as_list(element.get(member, []))
-    for value in values:
-        if not isinstance(value, str):
-            raise InvalidPolicy("Syntax errors in policy.")
+    values = element.get(member, [])
+    if isinstance(values, str):
+        return [values]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise InvalidPolicy("Syntax errors in policy.")
     return values
 
 
