@@ -617,6 +617,16 @@ class GetObjectAttributesRequest(TypedDict):
     ExpectedBucketOwner: NotRequired[str]
     ObjectAttributes: list[Literal["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]]
 
+class GetObjectLegalHoldOutput(TypedDict, total=False):
+    LegalHold: ObjectLockLegalHold
+
+class GetObjectLegalHoldRequest(TypedDict):
+    Bucket: str
+    Key: str
+    VersionId: NotRequired[str]
+    RequestPayer: NotRequired[Literal["requester"]]
+    ExpectedBucketOwner: NotRequired[str]
+
 class GetObjectLockConfigurationOutput(TypedDict, total=False):
     ObjectLockConfiguration: ObjectLockConfiguration
 
@@ -694,6 +704,16 @@ class GetObjectRequest(TypedDict):
     PartNumber: NotRequired[int]
     ExpectedBucketOwner: NotRequired[str]
     ChecksumMode: NotRequired[Literal["ENABLED"]]
+
+class GetObjectRetentionOutput(TypedDict, total=False):
+    Retention: ObjectLockRetention
+
+class GetObjectRetentionRequest(TypedDict):
+    Bucket: str
+    Key: str
+    VersionId: NotRequired[str]
+    RequestPayer: NotRequired[Literal["requester"]]
+    ExpectedBucketOwner: NotRequired[str]
 
 class GetObjectTaggingOutput(TypedDict):
     VersionId: NotRequired[str]
@@ -1062,6 +1082,15 @@ class ObjectLockConfiguration(TypedDict, total=False):
     ObjectLockEnabled: str
     Rule: ObjectLockRule
 
+class ObjectLockLegalHold(TypedDict, total=False):
+    Status: str
+
+class ObjectLockRetention(TypedDict, total=False):
+    Mode: str
+    RetainUntilDate: datetime
+    EventHold: str
+    EventHoldDuration: EventHoldDuration
+
 class ObjectLockRule(TypedDict, total=False):
     DefaultRetention: DefaultRetention
 
@@ -1321,6 +1350,31 @@ class PutObjectAclRequest(TypedDict):
     VersionId: NotRequired[str]
     ExpectedBucketOwner: NotRequired[str]
 
+class PutObjectLegalHoldOutput(TypedDict, total=False):
+    RequestCharged: str
+
+class PutObjectLegalHoldRequest(TypedDict):
+    Bucket: str
+    Key: str
+    LegalHold: NotRequired[ObjectLockLegalHold]
+    RequestPayer: NotRequired[Literal["requester"]]
+    VersionId: NotRequired[str]
+    ContentMD5: NotRequired[str]
+    ChecksumAlgorithm: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
+
+class PutObjectLockConfigurationOutput(TypedDict, total=False):
+    RequestCharged: str
+
+class PutObjectLockConfigurationRequest(TypedDict):
+    Bucket: str
+    ObjectLockConfiguration: NotRequired[ObjectLockConfiguration]
+    RequestPayer: NotRequired[Literal["requester"]]
+    Token: NotRequired[str]
+    ContentMD5: NotRequired[str]
+    ChecksumAlgorithm: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
+
 class PutObjectOutput(TypedDict, total=False):
     Expiration: str
     ETag: str
@@ -1394,6 +1448,20 @@ class PutObjectRequest(TypedDict):
     ObjectLockEventHold: NotRequired[Literal["ON", "OFF"]]
     ObjectLockEventHoldDurationDays: NotRequired[int]
     ObjectLockEventHoldDurationYears: NotRequired[int]
+    ExpectedBucketOwner: NotRequired[str]
+
+class PutObjectRetentionOutput(TypedDict, total=False):
+    RequestCharged: str
+
+class PutObjectRetentionRequest(TypedDict):
+    Bucket: str
+    Key: str
+    Retention: NotRequired[ObjectLockRetention]
+    RequestPayer: NotRequired[Literal["requester"]]
+    VersionId: NotRequired[str]
+    BypassGovernanceRetention: NotRequired[bool]
+    ContentMD5: NotRequired[str]
+    ChecksumAlgorithm: NotRequired[str]
     ExpectedBucketOwner: NotRequired[str]
 
 class PutObjectTaggingOutput(TypedDict, total=False):

@@ -8,6 +8,7 @@ from clary.services.s3.copying import Copying
 from clary.services.s3.cors import Cors
 from clary.services.s3.lifecycle import Lifecycle
 from clary.services.s3.listing import Listing
+from clary.services.s3.lock import ObjectLock
 from clary.services.s3.multipart import Multipart
 from clary.services.s3.objects import Objects
 from clary.services.s3.policy import BucketPolicy
@@ -29,6 +30,7 @@ SERVICE = Service(
     Tagging,
     AccessControlLists,
     Attributes,
+    ObjectLock,
     Post,
     Cors,
     access=access,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document, Members
+    from clary.store.objects import Meta
     from clary.store.records import Record
 
 
@@ -50,10 +51,13 @@ class AccessControlLists:
         """Replaces the list of an object."""
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"))
-        meta = version.meta
-        meta.acl = _asked(request, bucket, meta.owner or bucket.account)
-        refuse_public_acl(ctx, bucket, meta.acl, "s3:PutObjectAcl", f"{bucket.arn}/{version.key}")
-        self._platform.objects.index.describe(version, meta)
+        acl = _asked(request, bucket, version.meta.owner or bucket.account)
+        refuse_public_acl(ctx, bucket, acl, "s3:PutObjectAcl", f"{bucket.arn}/{version.key}")
+
+        def change(meta: Meta) -> None:
+            meta.acl = acl
+
+        self._platform.objects.index.edit(version, change)
         return version_member(bucket, version)
 
 

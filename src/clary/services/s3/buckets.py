@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clary.errors import NotSupported
 from clary.http import Reply
 from clary.services.s3 import grants
 from clary.services.s3.access import refuse_public_acl
@@ -26,6 +25,7 @@ from clary.services.s3.errors import (
     InvalidBucketAclWithObjectOwnership,
     InvalidLocationConstraint,
 )
+from clary.services.s3.lock import CONFIGURATION, ENABLED
 from clary.services.s3.meta import MAX_BUCKET_TAGS, checked_tags
 from clary.store.records import Query, Record
 
@@ -74,7 +74,7 @@ class Buckets:
         )
         record.spec["ACL"] = _acl(ctx, request, record)
         if request.get("ObjectLockEnabledForBucket"):
-            raise NotSupported("Clary does not support Object Lock (x-amz-bucket-object-lock-enabled).")
+            record.spec.update({"Versioning": {"Status": "Enabled"}, CONFIGURATION: ENABLED})
         self._platform.records.create(record)
         return {"Location": f"/{name}", "BucketArn": record.arn}
 

@@ -120,6 +120,14 @@ class InvalidRequest(ServiceError):
     """The request does not fit together."""
 
 
+class InvalidEncryptionAlgorithmError(ServiceError):
+    """A customer's key is for an algorithm that S3 does not have."""
+
+    def __init__(self, name: str, value: str) -> None:
+        text = "The Encryption request you specified is not valid. Supported value: AES256."
+        super().__init__(text, ArgumentName=name, ArgumentValue=value)
+
+
 class InvalidTag(ServiceError):
     """A tag breaks the rules for tags."""
 
@@ -320,6 +328,21 @@ class ObjectLockConfigurationNotFoundError(ServiceError):
     """The bucket does not lock its objects."""
 
     status = 404
+
+
+class InvalidBucketState(ServiceError):
+    """The bucket is not in a state that allows it."""
+
+    status = 409
+
+
+class NoSuchObjectLockConfiguration(ServiceError):
+    """Nothing locks the version."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("The specified object does not have a ObjectLock configuration")
 
 
 class BadRequest(ServiceError):

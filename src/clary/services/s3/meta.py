@@ -15,6 +15,7 @@ from clary.services.s3.errors import (
     KeyTooLongError,
     MetadataTooLarge,
 )
+from clary.services.s3.lock import lock_of
 from clary.store.objects import Meta
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 UNSUPPORTED = {
     "SSECustomerAlgorithm": "x-amz-server-side-encryption-customer-algorithm",
     "CopySourceSSECustomerAlgorithm": "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "ObjectLockMode": "x-amz-object-lock-mode",
-    "ObjectLockLegalHoldStatus": "x-amz-object-lock-legal-hold",
     "ObjectLockEventHold": "x-amz-object-lock-event-hold",
     "WriteOffsetBytes": "x-amz-write-offset-bytes",
 }
@@ -76,7 +75,7 @@ def meta_of(ctx: Context, request: Members, bucket: Record) -> Meta:
     acl = grants.asked(request, bucket)
     refuse_public_acl(ctx, bucket, acl, "s3:PutObject", f"{bucket.arn}/{request['Key']}")
     tags = tags_of_query(tagging) if tagging else {}
-    return Meta(headers, metadata, tags, acl, _owner_of(ctx, bucket, acl))
+    return Meta(headers, metadata, tags, acl, _owner_of(ctx, bucket, acl), lock_of(ctx, request, bucket))
 
 
 def refuse_unsupported(request: Members) -> None:

@@ -13,6 +13,7 @@ from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
 from clary.services.s3.errors import EntityTooLarge, InvalidRequest, MalformedXML
 from clary.services.s3.lifecycle import expiration_member
+from clary.services.s3.lock import lock_members, may_bypass, refuse_unchecked
 from clary.services.s3.meta import DEFAULT_CONTENT_TYPE, meta_of, refuse_unsupported
 from clary.services.s3.reading import extent, readable
 from clary.services.service import in_thread
@@ -75,13 +76,14 @@ class Objects:
         wanted = request.get("Delete", {}).get("Objects") or []
         if not 0 < len(wanted) <= MAX_DELETE_KEYS:
             raise MalformedXML
+        beside = {"BypassGovernanceRetention": request.get("BypassGovernanceRetention")}
         deleted: list[Document] = []
         errors: list[Document] = []
         # One transaction for all of them costs little more than one for each of them would.
         with self._objects.index.transaction():
             for each in wanted:
                 try:
-                    deleted.append(self._delete_allowed(ctx, bucket, each))
+                    deleted.append(self._delete_allowed(ctx, bucket, {**each, **beside}))
                 except ServiceError as error:
                     named: Document = {name: each[name] for name in ("Key", "VersionId") if name in each}
                     errors.append({**named, "Code": error.code, "Message": error.message})
@@ -96,7 +98,8 @@ class Objects:
         """Removes one object; tells it as DeleteObjects does."""
         key, version_id = wanted["Key"], wanted.get("VersionId")
         if version_id:
-            version = self._objects.index.remove_version(bucket.name, key, version_id, ctx.now.timestamp())
+            now, bypass = ctx.now.timestamp(), may_bypass(self._platform, ctx, bucket, wanted)
+            version = self._objects.index.remove_version(bucket.name, key, version_id, now, bypass=bypass)
             told = {"Key": key, "VersionId": version_id}
             if version is not None and version.deleted:
                 told.update(DeleteMarker=True, DeleteMarkerVersionId=version_id)
@@ -117,6 +120,7 @@ class Objects:
             **described(version),
             **version_member(bucket, version),
             **expiration_member(bucket, version),
+            **lock_members(self._platform, ctx, bucket, version),
         }
         if refuse_unmet(request, version):
             return Reply({name: members[name] for name in _NOT_MODIFIED if name in members}, 304)
@@ -157,6 +161,7 @@ async def store(
         ServiceError: the bucket, the body or what is said about it is not as it must be.
     """
     meta = meta_of(ctx, request, bucket_of(platform, request))
+    refuse_unchecked(request)
     claims = integrity.claims(request)
     condition = write_condition(request)
     body = request["Body"]

@@ -10,15 +10,16 @@ from clary.errors import NotSupported
 from clary.services.s3.bucket import bucket_of, edit, versioning_of
 from clary.services.s3.errors import (
     IllegalVersioningConfigurationException,
+    InvalidBucketState,
     MalformedXML,
     NoSuchCORSConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     NoSuchTagSet,
     NoSuchWebsiteConfiguration,
-    ObjectLockConfigurationNotFoundError,
     OwnershipControlsNotFoundError,
     ReplicationConfigurationNotFoundError,
 )
+from clary.services.s3.lock import CONFIGURATION
 from clary.services.s3.meta import MAX_BUCKET_TAGS, tag_set, tags_of_set
 from clary.services.service import recorded
 
@@ -137,11 +138,6 @@ class BucketSettings:
         lambda: ReplicationConfigurationNotFoundError("The replication configuration was not found"),
         wrapped=True,
     )
-    get_object_lock_configuration = told(
-        "ObjectLockConfiguration",
-        lambda: ObjectLockConfigurationNotFoundError("Object Lock configuration does not exist for this bucket"),
-        wrapped=True,
-    )
 
     def put_bucket_versioning(self, ctx: Context, request: api.PutBucketVersioningRequest) -> None:
         """Turns versioning on, or suspends it; it can never be as if it had not been on."""
@@ -154,7 +150,15 @@ class BucketSettings:
                 "The Versioning element must be specified" if status is None else "Unknown versioning status"
             )
         bucket = bucket_of(self._platform, request)
-        edit(self._platform, bucket, ctx, lambda spec: spec.update(Versioning={"Status": status}))
+
+        def change(spec: Document) -> None:
+            if status == "Suspended" and CONFIGURATION in spec:
+                raise InvalidBucketState(
+                    "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+                )
+            spec["Versioning"] = {"Status": status}
+
+        edit(self._platform, bucket, ctx, change)
 
     def get_bucket_versioning(
         self, _: Context, request: api.GetBucketVersioningRequest

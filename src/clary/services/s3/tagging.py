@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document, Members
-    from clary.store.objects import Version
+    from clary.store.objects import Meta, Version
     from clary.store.records import Record
 
 
@@ -40,9 +40,11 @@ class Tagging:
 
     def _tag(self, ctx: Context, request: Members, tags: dict[str, str]) -> Document:
         bucket, version = self._version(ctx, request)
-        meta = version.meta
-        meta.tags = tags
-        self._platform.objects.index.describe(version, meta)
+
+        def change(meta: Meta) -> None:
+            meta.tags = tags
+
+        self._platform.objects.index.edit(version, change)
         return version_member(bucket, version)
 
     def _version(self, ctx: Context, request: Members) -> tuple[Record, Version]:

@@ -132,6 +132,15 @@ class Index:
                 transaction.connection.execute(_PROMOTE, (bucket, key, bucket, key))
             return version
 
+    def edit(self, version: Version, change: Callable[[Meta], None]) -> None:
+        """Changes what is said about a version, whatever was said since it was read; `change` may refuse by raising."""
+        with self.transaction() as transaction:
+            current = self.get(version.bucket, version.key, version.version_id)
+            if current is not None and current.sequence == version.sequence:
+                meta = current.meta
+                change(meta)
+                transaction.connection.execute(_DESCRIBE, (meta.dump(), version.bucket, version.key, version.sequence))
+
     def describe(self, version: Version, meta: Meta) -> None:
         """Changes what is said about a version."""
         with self._database.write() as connection:
