@@ -16,8 +16,7 @@ from clary.protocol.parse import parse
 from clary.protocol.route import RoutingError
 from clary.protocol.serialize import serialize, serialize_error
 from clary.protocol.stream import AwsChunkedBody
-from clary.store.database import is_full
-from clary.store.objects.errors import StorageFull
+from clary.store.faults import fault
 
 if TYPE_CHECKING:
     from clary.auth.sigv4 import Authenticator, Signature
@@ -94,7 +93,7 @@ class Gateway:
             raise
         except Exception as error:  # a fault of ours must reach the caller as an answer, never as a hang
             log.exception("%s %s failed, request id %s", call.service, call.operation, attempt.id)
-            attempt.error = StorageFull() if is_full(error) else InternalFailure(_INTERNAL)
+            attempt.error = fault(error) or InternalFailure(_INTERNAL)
         return self._refuse(call, attempt.error, attempt.id, http.path)
 
     async def _answer(self, http: Request, call: Call, attempt: Attempt) -> Response:

@@ -308,6 +308,25 @@ def fill(store: Store, names: list[str]) -> None:
             connection.execute(f"INSERT INTO objects VALUES ({', '.join('?' * len(row))})", row)
 
 
+@pytest.mark.parametrize("delimiter", ["", "/"])
+@pytest.mark.parametrize("kind", ["keys", "versions"])
+def test_a_page_may_need_several_statements(shared: Store, delimiter: str, kind: str) -> None:
+    often = ["often"] * 200
+    names = [
+        *(f"a{number:03}" for number in range(150)),
+        *often,
+        *(f"p{number:02}/{n}" for number in range(90) for n in "ab"),
+    ]
+    fill(shared, names)
+    list_page: Callable[[PageQuery], Any] = getattr(shared.objects, f"list_{kind}")
+    page = list_page(PageQuery(BUCKET, delimiter=delimiter))
+    below = [] if delimiter else [name for name in names if "/" in name]
+    expected = [*names[:150], *(often if kind == "versions" else ["often"]), *below]
+    assert [row[0] for row in page.rows] == expected
+    assert page.common_prefixes == ([f"p{number:02}/" for number in range(90)] if delimiter else [])
+    assert page.last == ""
+
+
 @given(prefix=st.text(min_size=1, max_size=3), rest=st.text(max_size=2), other=st.text(max_size=4))
 def test_after_all_lies_right_behind_a_prefix(prefix: str, rest: str, other: str) -> None:
     bound = after_all(prefix)

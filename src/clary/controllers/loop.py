@@ -75,18 +75,17 @@ class Loop:
         self._pool.shutdown(wait=True)
 
     def _run(self) -> None:
-        seen = self._records.wait(-1, 0)
+        seen = -1
         while not self._stopping.is_set():
             try:
                 leased = self._lease()
-                pause = 0.0 if leased else self._pause()
+                for record in leased:
+                    self._pool.submit(self._take, record)
+                if not leased:
+                    seen = self._records.wait(seen, self._pause())
             except DatabaseError:
                 log.exception("cannot read what is due")
-                leased, pause = [], RETRY_S
-            for record in leased:
-                self._pool.submit(self._take, record)
-            if not leased:
-                seen = self._records.wait(seen, pause)
+                self._stopping.wait(RETRY_S)
 
     def _lease(self) -> list[Record]:
         self._free.acquire()

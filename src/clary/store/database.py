@@ -141,7 +141,11 @@ class Database(ABC):
 
     @abstractmethod
     def mark(self) -> object:
-        """Equal to an earlier answer in the same thread only if nobody else has committed since."""
+        """Equal to an earlier answer only if no transaction that told `stale` has been committed since, by anyone."""
+
+    @abstractmethod
+    def stale(self) -> None:
+        """Tells, inside of `write`, that what was read before will be out of date."""
 
     @abstractmethod
     def claim(self) -> None:

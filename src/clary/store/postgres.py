@@ -136,6 +136,9 @@ class PostgresDatabase(Database):
         """Equal to nothing: only the tables tell whether somebody else has committed."""
         return object()
 
+    def stale(self) -> None:
+        """Nothing to do, as no mark is equal to another."""
+
     # Durability
 
     @property

@@ -6,6 +6,7 @@ Handlers write wishes, controllers write facts; a lease keeps two controllers of
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 Order = Literal["name", "created", "modified", "status"]
 Cursor = tuple[str | float, int]
 """Where a page ended: the sort value and the row number of its last record."""
+
+
+MOST_ROWS = 10_000
+"""How many records `recall` keeps."""
+
+LOOK_S = 0.25
+"""How often `wait` looks for what other processes made due."""
 
 
 class AlreadyExists(Exception):
@@ -98,6 +106,7 @@ class Records:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._revisions = Revisions(database)
+        self._rows: dict[str, tuple[int, Row | None]] = {}
         self._wake = threading.Condition()
         self._hints = 0
 
@@ -127,6 +136,17 @@ class Records:
         """The record that bears this ARN, or None."""
         row = self._database.read(_BY_ARN, (arn,)).fetchone()
         return _record(row) if row else None
+
+    def recall(self, kind: str, arn: str) -> Record | None:
+        """As `by_arn` for a record of this kind, from memory as long as nobody writes one; the answer is a copy."""
+        revision = self.revision(kind)
+        seen, row = self._rows.get(arn, (None, None))
+        if seen != revision:
+            row = self._database.read(_BY_ARN, (arn,)).fetchone()
+            if len(self._rows) >= MOST_ROWS:
+                self._rows.clear()
+            self._rows[arn] = revision, row
+        return _record(row) if row and row[1] == kind else None
 
     def update(self, record: Record) -> Record:
         """Stores a changed record; a set `due` wakes the controllers.
@@ -248,10 +268,13 @@ class Records:
             self._wake.notify_all()
 
     def wait(self, seen: int, seconds: float | None) -> int:
-        """Returns when a hint newer than `seen` has been given or the time has passed; tells the newest hint."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._hints != seen, seconds)
-            return self._hints
+        """Returns when a hint newer than `seen` has been given or the time has passed; tells the newest hint.
+
+        Where other processes write too, it also returns when something else is due next than at first.
+        """
+        if self._database.shared:
+            return self._wait_and_look(seen, seconds)
+        return self._wait(seen, seconds)
 
     def revision(self, *kinds: str) -> int:
         """A number that grows with every write to a record of these kinds, by whatever process.
@@ -259,6 +282,20 @@ class Records:
         Inside of a transaction it is one that no other call is told, as what it wrote may yet be undone.
         """
         return self._revisions.of(kinds)
+
+    def _wait(self, seen: int, seconds: float | None) -> int:
+        with self._wake:
+            self._wake.wait_for(lambda: self._hints != seen, seconds)
+            return self._hints
+
+    def _wait_and_look(self, seen: int, seconds: float | None) -> int:
+        left = math.inf if seconds is None else seconds
+        due = self.next_due()
+        hint = self._wait(seen, min(left, LOOK_S))
+        while hint == seen and left > LOOK_S and self.next_due() == due:
+            left -= LOOK_S
+            hint = self._wait(seen, min(left, LOOK_S))
+        return hint
 
     def _wake_for(self, record: Record) -> None:
         if record.due is not None:

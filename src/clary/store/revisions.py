@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clary.store.database import Connection, Database
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 class Revisions:
@@ -20,34 +16,41 @@ class Revisions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._local = threading.local()
+        self._seen = _Seen(None, -1, {})
         self._unique = itertools.count(-1, -1)
 
     def of(self, kinds: Sequence[str]) -> int:
         """A number that grows with every write to these kinds; one of its own for each call inside a transaction."""
         if self._database.writing:
             return next(self._unique)
-        numbers = self._current()
-        return sum([numbers.get(kind, 0) for kind in kinds])
+        mark = self._database.mark()
+        seen = self._seen
+        if seen.mark != mark:
+            seen = self._seen = self._look(mark, seen)
+        number = 0
+        for kind in kinds:
+            number += seen.numbers.get(kind, 0)
+        return number
 
     def bump(self, connection: Connection, kind: str) -> None:
         """Tells of a write, as part of its transaction."""
+        self._database.stale()
         connection.execute(_BUMP, (kind,))
-        # What the other connections of this process write shows in their marks, what this one writes does not.
-        self._local.mark = None
 
-    def _current(self) -> dict[str, int]:
-        local = self._local
-        mark = self._database.mark()
-        if getattr(local, "mark", None) != mark:
-            total = self._database.read(_TOTAL).fetchone()[0]
-            if getattr(local, "total", None) != total:
-                local.numbers = dict(self._database.read(_ALL).fetchall())
-                local.total = sum(local.numbers.values())
-            # The mark is older than what was read, so that a write in between shows at the next call.
-            local.mark = mark
-        numbers: dict[str, int] = local.numbers
-        return numbers
+    def _look(self, mark: object, seen: _Seen) -> _Seen:
+        """What the table tells now; the mark is older, so that a write in between shows at the next call."""
+        total = self._database.read(_TOTAL).fetchone()[0]
+        if total == seen.total:
+            return seen._replace(mark=mark)
+        numbers = dict(self._database.read(_ALL).fetchall())
+        return _Seen(mark, sum(numbers.values()), numbers)
+
+
+class _Seen(NamedTuple):
+    mark: object
+    total: int
+    """The sum of the numbers, which grows with each of them."""
+    numbers: Mapping[str, int]
 
 
 _BUMP = """

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clary.store.database import Database, DatabaseError, DatabaseFull, is_full, refuse_newer
+from clary.store.generation import Generation
 from clary.store.schema import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class SqliteDatabase(Database):
         self._reserve = path.with_name("reserve")
         self._keep_reserve()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
+        self._generation = Generation(path.with_name(f"{path.name}-generation"))
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         """Runs a statement that changes nothing."""
@@ -82,6 +84,8 @@ class SqliteDatabase(Database):
                 if isinstance(error, sqlite3.Error):
                     raise _told(error) from error
                 raise
+            finally:
+                self._generation.end()
             self._written += 1
             if not self._reserved:
                 self._keep_reserve()
@@ -114,8 +118,12 @@ class SqliteDatabase(Database):
             self._synced = reached
 
     def mark(self) -> object:
-        """Equal to an earlier answer in the same thread only if nobody else has committed since."""
-        return self.connection.execute("PRAGMA data_version").fetchone()[0]
+        """Equal to an earlier answer only if no transaction that told `stale` has been committed since, by anyone."""
+        return self._generation.now()
+
+    def stale(self) -> None:
+        """Tells, inside of `write`, that what was read before will be out of date."""
+        self._generation.begin()
 
     def claim(self) -> None:
         """Nothing to do: the lock of the home folder keeps other control processes out."""
@@ -134,6 +142,7 @@ class SqliteDatabase(Database):
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
+            self._generation.close()
             os.close(self._wal)
 
     def _undo(self, connection: sqlite3.Connection, error: BaseException) -> None:

@@ -51,7 +51,7 @@ def bucket_arn(name: str) -> str:
 
 def find(platform: Platform, name: str) -> Record | None:
     """The bucket, whoever owns it."""
-    return platform.records.by_arn(f"arn:aws:s3:::{name}")
+    return platform.records.recall(KIND, f"arn:aws:s3:::{name}")
 
 
 def bucket_of(platform: Platform, request: Members, owner_member: str = "ExpectedBucketOwner") -> Record:

@@ -1,12 +1,13 @@
 """Pages of keys and versions, in the order of their UTF-8 bytes.
 
 A page with a delimiter costs as much as what it shows: having met a few keys below a common prefix, the scan jumps
-over the rest of them.
+over the rest of them. Rows are asked for in small numbers first, since not every engine hands them over one by one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 JUMP_AFTER_KEYS = 8
 """As many rows cost about as much as a jump."""
+
+FIRST_ROWS = 64
+MOST_ROWS = 1001
+"""How many rows one statement brings: at first, when it is open how many are wanted, and at most."""
 
 LAST_CHARACTER = "\U0010ffff"
 MAX_KEY_BYTES = 1024
@@ -58,20 +63,14 @@ class Page(NamedTuple):
 
 def list_keys(database: Database, query: PageQuery) -> Page:
     """Current objects; delete markers are not shown."""
-
-    def scan(bound: Bound) -> Iterator[Row]:
-        return _execute(database, _KEYS, query, bound)
-
-    return _page(query, scan, scan(_first(query)))
+    scan = partial(_scan, database, _KEYS, query)
+    return _page(query, scan, scan(_first(query), _first_rows(query)))
 
 
 def list_versions(database: Database, query: PageQuery) -> Page:
     """Every version and delete marker, those of one key from the latest to the earliest."""
-
-    def scan(bound: Bound) -> Iterator[Row]:
-        return _execute(database, _VERSIONS, query, bound)
-
-    rows = scan(_first(query))
+    scan = partial(_scan, database, _VERSIONS, query)
+    rows = scan(_first(query), _first_rows(query))
     if query.after_version:
         rows = chain(_rest_of_key(database, query), rows)
     return _page(query, scan, rows)
@@ -146,13 +145,37 @@ def _beyond(prefix: str) -> Bound:
     return (">=", beyond) if beyond else (">", LAST_CHARACTER * MAX_KEY_BYTES)
 
 
-def _execute(database: Database, statement: str, query: PageQuery, bound: Bound) -> Iterator[Row]:
+def _scan(database: Database, statement: str, query: PageQuery, bound: Bound, size: int = FIRST_ROWS) -> Iterator[Row]:
+    for limit in _steps(size):
+        row: Row = ()
+        left = limit
+        for row in _fetch(database, statement, query, bound, limit):
+            yield row
+            left -= 1
+        if left:
+            return
+        if statement is _VERSIONS:
+            yield from _earlier(database, query.bucket, row[0], row[_SEQUENCE])
+        bound = ">", row[0]
+
+
+def _first_rows(query: PageQuery) -> int:
+    return FIRST_ROWS if query.delimiter else min(query.limit + 1, MOST_ROWS)
+
+
+def _steps(size: int) -> Iterator[int]:
+    while True:
+        yield size
+        size = min(size * 4, MOST_ROWS)
+
+
+def _fetch(database: Database, statement: str, query: PageQuery, bound: Bound, rows: int) -> Iterator[Row]:
     comparison, key = bound
     end = after_all(query.prefix)
     condition = f"bucket = ? AND key {comparison} ?" + (" AND key < ?" if end else "")
     parameters = (query.bucket, key, end) if end else (query.bucket, key)
     sql = statement.format(condition=condition)
-    return _fetched(database, sql, parameters * statement.count("{condition}"))
+    return _fetched(database, sql, (*parameters * statement.count("{condition}"), rows))
 
 
 def _fetched(database: Database, sql: str, parameters: tuple[object, ...]) -> Iterator[Row]:
@@ -172,22 +195,37 @@ def _rest_of_key(database: Database, query: PageQuery) -> Iterator[Row]:
     else:
         row = database.read(_NULL_SEQUENCE, key).fetchone()
         before = row[0] if row else _NO_SEQUENCE
-    return _fetched(database, _OF_KEY, (*key, before))
+    return _earlier(database, *key, before)
+
+
+def _earlier(database: Database, bucket: str, key: str, before: int) -> Iterator[Row]:
+    """The versions of a key that are earlier than one of them."""
+    for limit in _steps(FIRST_ROWS):
+        left = limit
+        for row in _fetched(database, _OF_KEY, (bucket, key, before, limit)):
+            yield row
+            before = row[_SEQUENCE]
+            left -= 1
+        if left:
+            return
 
 
 _KEY_COLUMNS = 5
+_SEQUENCE = 5
 _COLUMNS = "key, size, etag, modified, checksum, sequence, past, deleted, version_id"
 # ruff: noqa: S608  # statements are put together from constants only
 _KEYS = """
 SELECT key, size, etag, modified, checksum FROM objects WHERE past = 0 AND deleted = 0 AND {condition} ORDER BY key
+LIMIT ?
 """
 _VERSIONS = f"""
 SELECT {_COLUMNS} FROM objects WHERE past = 0 AND {{condition}}
 UNION ALL SELECT {_COLUMNS} FROM objects WHERE past = 1 AND {{condition}}
-ORDER BY key, sequence DESC
+ORDER BY key, sequence DESC LIMIT ?
 """
 _OF_KEY = f"""
-SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND sequence < ? ORDER BY sequence DESC
+SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND sequence < ?
+ORDER BY sequence DESC LIMIT ?
 """
 _NULL_SEQUENCE = """
 SELECT sequence FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null'

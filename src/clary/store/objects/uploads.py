@@ -78,8 +78,11 @@ class Uploads:
         key, upload_id = query.after
         started = self._database.read("SELECT initiated FROM uploads WHERE upload_id = ?", (upload_id,)).fetchone()
         since = started[0] if started else float("inf")
-        parameters = (query.bucket, key, since, upload_id, len(query.prefix), query.prefix)
-        return map(_upload, self._database.read(_LIST, parameters).fetchall())
+        place = max((key, since, upload_id), (query.prefix, -1.0, ""))
+        while rows := self._database.read(_LIST, (query.bucket, *place, len(query.prefix), query.prefix)).fetchall():
+            yield from map(_upload, rows)
+            last_id, _, last_key, initiated, *_ = rows[-1]
+            place = (last_key, initiated, last_id)
 
     def put_part(self, upload: Upload, number: int, content: Content, checksum: Checksum | None, now: float) -> bool:
         """Adds a part, or replaces the one of this number; False when the upload is over meanwhile."""
@@ -146,7 +149,7 @@ _BEGIN = (
 )
 _LIST = f"""
 {_SELECT} WHERE bucket = ? AND (key, initiated, upload_id) > (?, ?, ?) AND substr(key, 1, ?) = ?
-ORDER BY key, initiated, upload_id
+ORDER BY key, initiated, upload_id LIMIT 1001
 """
 _PARTS = """
 SELECT number, size, etag, modified, checksum, file FROM parts
