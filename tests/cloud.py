@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from clary.app import build
 from clary.clock import SystemClock
-from clary.http import BytesBody, Request
+from clary.http import BytesBody, Request, Response
 from clary.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,9 +38,11 @@ class MovedClock(SystemClock):
 class Cloud:
     """A platform in this process; its clients are botocore's, which hand their requests over without a socket."""
 
-    def __init__(self, home: Path, session: botocore.session.Session) -> None:
+    def __init__(self, home: Path, session: botocore.session.Session, **settings: Any) -> None:
+        self.home = home
         self.clock = MovedClock()
-        self.parts = build(Settings(home=home, account="123456789012", durability="process"), self.clock)
+        chosen: dict[str, Any] = {"account": "123456789012", "durability": "process", **settings}
+        self.parts = build(Settings(home=home, **chosen), self.clock)
         self._runner = asyncio.Runner()
         self._pool = ThreadPoolExecutor(2)
         self._session = session
@@ -71,6 +73,7 @@ class Cloud:
     def close(self) -> None:
         self._pool.shutdown()
         self._runner.close()
+        self.parts.platform.objects.close()
         self.parts.database.close()
 
     def _send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
@@ -88,8 +91,13 @@ class Cloud:
             BytesBody(body.encode() if isinstance(body, str) else _read(body)),
         )
         response = self._runner.run(self.parts.gateway.handle(http))
-        assert isinstance(response.body, bytes)
-        return AWSResponse(request.url, response.status, response.headers, _Raw(response.body))
+        return AWSResponse(request.url, response.status, response.headers, _Raw(self._runner.run(_joined(response))))
+
+
+async def _joined(response: Response) -> bytes:
+    if isinstance(response.body, bytes):
+        return response.body
+    return b"".join([chunk async for chunk in response.body])
 
 
 def _read(body: Any) -> bytes:

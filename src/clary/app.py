@@ -8,12 +8,13 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from clary import first_run, notebook_access, plugins
-from clary.asgi import Application
+from clary.asgi import WebSockets
 from clary.audit.parameters import Parameters
 from clary.audit.trail import Trail
 from clary.audit.upkeep import Upkeep
@@ -22,6 +23,7 @@ from clary.auth.credentials import Credentials
 from clary.auth.sigv4 import Authenticator
 from clary.clock import SystemClock
 from clary.compute.probe import probe
+from clary.connection import Connection
 from clary.controllers.bucket_lifecycle import BucketLifecycleController
 from clary.controllers.capacity import Capacity
 from clary.controllers.endpoint import EndpointController
@@ -39,6 +41,7 @@ from clary.controllers.training_job import TrainingJobController
 from clary.controllers.transform_job import TransformJobController
 from clary.controllers.tuning_job import TuningJobController
 from clary.gateway import Gateway
+from clary.gateways import Gateways
 from clary.http import Request, Response
 from clary.invoke import Invoker
 from clary.notebook_proxy import NotebookProxy
@@ -52,7 +55,7 @@ from clary.store.engines import open_database
 from clary.store.keyring import Keyring
 from clary.store.logs import Logs
 from clary.store.metrics import Metrics
-from clary.store.objects import Objects
+from clary.store.objects.opening import open_objects
 from clary.store.records import Records
 from clary.store.spool import Spool
 from clary.tls import Authority, TlsTunnel
@@ -60,7 +63,6 @@ from clary.tls import Authority, TlsTunnel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clary.asgi import Receive, Scope, Send
     from clary.clock import Clock
     from clary.compute.base import Backend
     from clary.settings import Settings
@@ -99,7 +101,6 @@ def build(settings: Settings, clock: Clock) -> Parts:
     """The parts of the platform, nothing running yet."""
     database = open_database(settings)
     records = Records(database)
-    records.resume(clock.now())
     offered = plugins.services()
     models = Models([*offered, *(name for name in NAMED if name not in offered)])
     keyring = Keyring.at(settings.key_path)
@@ -113,7 +114,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
         settings=settings,
         clock=clock,
         records=records,
-        objects=Objects(database, settings.home / "objects", durable=settings.durability == "disk"),
+        objects=open_objects(settings, database, keyring),
         logs=Logs(database),
         metrics=Metrics(database),
         spool=Spool(settings.home / "capture"),
@@ -176,11 +177,7 @@ class Server:
             CannotListen: somebody else has the port, or that of the TLS tunnel.
         """
         listener = _listen(self.settings)
-        config = uvicorn.Config(
-            _closed, host=self.settings.host, port=self.settings.port, loop="uvloop", http="httptools", lifespan="off",
-            log_level="warning", access_log=False, timeout_keep_alive=75, backlog=BACKLOG, server_header=False,
-            timeout_graceful_shutdown=10, ws="websockets-sansio", ws_max_size=WEB_SOCKET_BYTES,
-        )  # fmt: skip
+        config = http_config(self.settings)
         self._http = uvicorn.Server(config)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(self._serve(config, listener))
@@ -197,6 +194,7 @@ class Server:
         machine = pool.submit(probe, isolation=self.settings.isolation)
         parts = build(self.settings, self._clock)
         platform = parts.platform
+        platform.records.resume(self._clock.now())
         platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
         platform.credentials.bootstrap()
         first_run.prepare(platform)
@@ -206,7 +204,11 @@ class Server:
         )
         backend.on_change(lambda workload: _touch(platform, workload))
         loop = Loop(platform.records, self._clock, controllers(platform, backend))
-        config.app = Application(parts.gateway, parts.notebooks.web_socket)
+        config.app = parts.notebooks.web_socket
+        web_sockets = WebSockets(config, self._http.server_state)
+        config.http = accept = partial(Connection, parts.gateway.handle, web_sockets)  # type: ignore[assignment]  # makes protocols
+        gateways = Gateways(self.settings, listener, self._adopt, self._on_gateways)
+        platform.objects.open()
         loop.start()
         parts.upkeep.start()
         tunnel = TlsTunnel(self.settings, Authority(self.settings.home / "tls"))

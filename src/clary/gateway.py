@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clary.audit.trail import Attempt
 from clary.context import Context
 from clary.errors import InternalFailure, ServiceError
-from clary.http import BytesBody, ClientGone, Request, Response, read
+from clary.http import BytesBody, ClientGone, Request, Response, Stored, begun, read
 from clary.protocol.parse import parse
 from clary.protocol.route import RoutingError
 from clary.protocol.serialize import serialize, serialize_error
@@ -105,7 +105,10 @@ class Gateway:
         attempt.answer = reply.members
         if self._database.written != written and not call.operation.startswith(READ_ONLY):
             await self._sync()
-        return serialize(call, reply, attempt.id)  # 7
+        response = serialize(call, reply, attempt.id)  # 7
+        if isinstance(response.body, Stored):
+            response.body = await begun(response.body)
+        return response
 
     async def _authenticate(self, http: Request, call: Call) -> Signature:
         is_s3 = call.service == "s3"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clary.errors import RequestEntityTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -20,6 +22,10 @@ CHUNK_BYTES = 1 << 20
 
 class ClientGone(ConnectionError):
     """The client closed the connection before its request was complete."""
+
+
+class Damaged(Exception):
+    """What is stored is not what was stored once: bytes are missing, or others than they were."""
 
 
 class Body(Protocol):
@@ -88,8 +94,22 @@ class Request:
     client: str = "127.0.0.1"
 
 
+class Stored(ABC):
+    """Bytes that lie somewhere, to be sent as a response body; reading them may raise Damaged."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces of about a megabyte, for callers who may wait for the disk."""
+
+    @abstractmethod
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The same for the event loop."""
+
+
 @dataclass(frozen=True, slots=True)
-class FileSlice:
+class FileSlice(Stored):
     """A part of a file to be sent as a response body."""
 
     path: Path
@@ -97,35 +117,68 @@ class FileSlice:
     length: int
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of at most a megabyte, for callers who may wait for the disk."""
-        with self.path.open("rb", buffering=0) as file:
+        """The bytes in pieces of at most a megabyte.
+
+        Raises:
+            Damaged: the file is gone, or ends before the part does.
+        """
+        with _opened(self.path) as file:
             file.seek(self.offset)
             left = self.length
-            while left and (chunk := file.read(min(left, CHUNK_BYTES))):
+            while left:
+                chunk = file.read(min(left, CHUNK_BYTES))
+                if not chunk:
+                    raise Damaged(f"{self.path} lacks {left} bytes")
                 left -= len(chunk)
                 yield chunk
-
-
-@dataclass(frozen=True, slots=True)
-class FileSlices:
-    """Parts of several files, to be sent one after the other as one response body.
-
-    `held` makes a context that keeps the files in place while they are read.
-    """
-
-    slices: Sequence[FileSlice]
-    held: Callable[[], AbstractContextManager[None]] = nullcontext
-
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of at most a megabyte, for callers who may wait for the disk."""
-        with self.held():
-            for piece in self.slices:
-                yield from piece.chunks()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         # Read inline: the page cache answers in microseconds, a hop to a thread costs more than that.
         for chunk in self.chunks():
             yield chunk
+
+
+def _opened(path: Path) -> io.FileIO:
+    try:
+        return io.FileIO(path)
+    except FileNotFoundError as error:
+        raise Damaged(f"{path} is gone") from error
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlices(Stored):
+    """Stored bytes of several places, to be sent one after the other as one response body.
+
+    `held` makes a context that keeps them in place while they are read.
+    """
+
+    slices: Sequence[Stored]
+    held: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces of about a megabyte, for callers who may wait for the disk."""
+        with self.held():
+            for piece in self.slices:
+                yield from piece.chunks()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with self.held():
+            for piece in self.slices:
+                async for chunk in piece:
+                    yield chunk
+
+
+async def begun(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes, the first of them read already: what cannot be read at all is known before the answer begins."""
+    chunks = aiter(body)
+    first = await anext(chunks, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_them()
 
 
 @dataclass(slots=True)
@@ -134,7 +187,7 @@ class Response:
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | FileSlice | FileSlices | AsyncIterator[bytes] = b""
+    body: bytes | Stored | AsyncIterator[bytes] = b""
     cookies: tuple[str, ...] = ()
     """Values of Set-Cookie, the one header that may come several times."""
 

@@ -20,11 +20,11 @@ import orjson
 
 from clary.controllers import leavings
 from clary.errors import ServiceError
-from clary.http import FileBody, FileSlice, FileSlices
+from clary.http import FileBody, FileSlice, FileSlices, Stored
 from clary.toolkit import archive as archives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from clary.context import Context
     from clary.platform import Platform
@@ -180,9 +180,9 @@ class Stager:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _get(self, bucket: str, key: str) -> bytes | FileSlice | FileSlices:
+    def _get(self, bucket: str, key: str) -> bytes | Stored:
         try:
-            body: bytes | FileSlice | FileSlices = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
+            body: bytes | Stored = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
         except ServiceError as error:
             raise StagingError(
                 f"ClientError: Data download failed:Failed to download s3://{bucket}/{key}: {_told(error)}"
@@ -195,7 +195,7 @@ class Stager:
         if isinstance(body, bytes):
             target.write_bytes(body)
         else:
-            _copy(body.slices if isinstance(body, FileSlices) else [body], target)
+            _copy(body, target)
         if gunzip:
             _gunzip(target)
         return target.stat().st_size
@@ -242,16 +242,18 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _copy(slices: Sequence[FileSlice], target: Path) -> None:
-    """Joins parts of files, within the file system where it can do that by itself."""
+def _copy(body: Stored, target: Path) -> None:
+    """Writes what is stored, parts of files within the file system where it can do that by itself."""
     with target.open("wb") as copy:
-        for piece in slices:
-            moved = _copy_range(piece, copy.fileno())
-            if moved < piece.length:
-                rest = FileSlice(piece.path, piece.offset + moved, piece.length - moved)
-                copy.seek(0, os.SEEK_END)
-                copy.writelines(rest.chunks())
-                copy.flush()
+        for piece in body.slices if isinstance(body, FileSlices) else [body]:
+            rest = _behind(piece, _copy_range(piece, copy.fileno())) if isinstance(piece, FileSlice) else piece
+            copy.seek(0, os.SEEK_END)
+            copy.writelines(rest.chunks())
+            copy.flush()
+
+
+def _behind(piece: FileSlice, moved: int) -> FileSlice:
+    return FileSlice(piece.path, piece.offset + moved, piece.length - moved)
 
 
 def _copy_range(piece: FileSlice, target: int) -> int:

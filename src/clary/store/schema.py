@@ -127,6 +127,8 @@ CREATE TABLE revisions (           -- counts the writes to the records of a kind
 ENCRYPTION = """
 ALTER TABLE contents ADD COLUMN sealed_key BLOB;   -- the key of encrypted bytes, sealed; NULL: they are as they came
 ALTER TABLE parts ADD COLUMN sealed_key BLOB;
+CREATE INDEX contents_by_file ON contents (file) WHERE file IS NOT NULL;
+CREATE INDEX parts_by_file ON parts (file);
 """
 
 OBJECT_EVENTS = """

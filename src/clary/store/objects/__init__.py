@@ -4,7 +4,7 @@ from clary.store.objects.checksums import Checksum
 from clary.store.objects.index import NewObject
 from clary.store.objects.listing import Page, PageQuery
 from clary.store.objects.objects import Objects, chunks
-from clary.store.objects.version import NULL_VERSION, Content, Meta, Part, Upload, Version, Versioning
+from clary.store.objects.version import NULL_VERSION, Content, Meta, Part, Protection, Upload, Version, Versioning
 
 __all__ = [
     "NULL_VERSION",
@@ -16,6 +16,7 @@ __all__ = [
     "Page",
     "PageQuery",
     "Part",
+    "Protection",
     "Upload",
     "Version",
     "Versioning",

@@ -17,11 +17,11 @@ from clary.store.objects.lock import refuse_locked
 from clary.store.objects.version import NULL_VERSION, Content, Meta, Version, Versioning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from clary.store.database import Connection, Database, Row
     from clary.store.objects.checksums import Checksum
-    from clary.store.objects.files import Files
+    from clary.store.objects.sweeping import Sweeper
 
 Condition = Callable[[Version | None], None]
 """Refuses a write by raising; it sees the current version as it is inside of the transaction."""
@@ -49,9 +49,9 @@ class Transaction(NamedTuple):
 class Index:
     """The tables of versions and contents."""
 
-    def __init__(self, database: Database, files: Files) -> None:
+    def __init__(self, database: Database, sweeper: Sweeper) -> None:
         self._database = database
-        self._files = files
+        self._sweeper = sweeper
         self._local = threading.local()
 
     @contextmanager
@@ -69,7 +69,7 @@ class Index:
             finally:
                 self._local.transaction = None
         if orphans:
-            self._files.discard(orphans)
+            self._sweeper.discard(orphans)
 
     def get(self, bucket: str, key: str, version_id: str | None = None, *, content: bool = False) -> Version | None:
         """The current version of a key or the one named, delete markers included; `content` brings its bytes along."""
@@ -84,7 +84,7 @@ class Index:
     ) -> Version:
         """Makes received bytes the current version of a key."""
         with self.transaction() as transaction:
-            place = (content.bytes, content.file or None, None)
+            place = (content.bytes, content.file or None, None, content.sealed_key)
             version = self.insert(transaction, new, place, versioning, condition)
         content.kept = True
         return version
@@ -92,7 +92,7 @@ class Index:
     def insert(
         self, transaction: Transaction, new: NewObject, place: Row, versioning: Versioning, condition: Condition | None
     ) -> Version:
-        """The same within a transaction; `place` is the bytes, the file, or the upload that holds the content."""
+        """The same within a transaction; `place` is bytes, file or upload that hold the content, and its key."""
         if condition is not None:
             condition(self.get(new.bucket, new.key))
         _make_room(transaction, new.bucket, new.key, versioning, new.modified)
@@ -111,7 +111,7 @@ class Index:
             if not versioning:
                 return None
             row = (bucket, key, 1, 0, "", now, "", "{}")
-            return _insert(transaction.connection, row, (None, None, None), versioning)
+            return _insert(transaction.connection, row, (None, None, None, None), versioning)
 
     def remove_version(
         self, bucket: str, key: str, version_id: str, now: float, *, bypass: bool = False
@@ -150,9 +150,14 @@ class Index:
         """Whether a bucket holds neither versions nor delete markers."""
         return self._database.read("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (bucket,)).fetchone() is None
 
-    def files(self) -> set[str]:
-        """The content files that rows name."""
-        return {row[0] for row in self._database.read(_FILES)}
+
+def named(database: Database, files: Sequence[str]) -> set[str]:
+    """Which of some content files rows name."""
+    if not files:
+        return set()
+    marks = ", ".join("?" * len(files))
+    rows = database.read(_NAMED_FILES.format(marks=marks), (*files, *files)).fetchall()
+    return {row[0] for row in rows}
 
 
 def _make_room(transaction: Transaction, bucket: str, key: str, versioning: Versioning, now: float) -> None:
@@ -204,16 +209,17 @@ def sequence_of(version_id: str) -> int:
 
 
 COLUMNS = "bucket, past, key, sequence, version_id, deleted, size, etag, modified, checksum, meta"
+_CONTENT = "bytes, file, upload_id, sealed_key"
 _WITH_CONTENT = "LEFT JOIN contents ON contents.id = sequence"
 _WHERE_CURRENT = "WHERE bucket = ? AND past = 0 AND key = ?"
 _WHERE_NAMED = "WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = ?"
 # ruff: noqa: S608  # statements are put together from constants only
 _CURRENT = f"SELECT {COLUMNS} FROM objects {_WHERE_CURRENT}"
-_CURRENT_CONTENT = f"SELECT {COLUMNS}, bytes, file, upload_id FROM objects {_WITH_CONTENT} {_WHERE_CURRENT}"
+_CURRENT_CONTENT = f"SELECT {COLUMNS}, {_CONTENT} FROM objects {_WITH_CONTENT} {_WHERE_CURRENT}"
 _NAMED = f"SELECT {COLUMNS} FROM objects {_WHERE_NAMED}"
-_NAMED_CONTENT = f"SELECT {COLUMNS}, bytes, file, upload_id FROM objects {_WITH_CONTENT} {_WHERE_NAMED}"
+_NAMED_CONTENT = f"SELECT {COLUMNS}, {_CONTENT} FROM objects {_WITH_CONTENT} {_WHERE_NAMED}"
 _INSERT = f"INSERT INTO objects ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_CONTENT = "INSERT INTO contents (bytes, file, upload_id) VALUES (?, ?, ?) RETURNING id"
+_INSERT_CONTENT = f"INSERT INTO contents ({_CONTENT}) VALUES (?, ?, ?, ?) RETURNING id"
 _DELETE_CURRENT = f"DELETE FROM objects {_WHERE_CURRENT} RETURNING sequence, meta"
 _DELETE_NULL = (
     "DELETE FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null' "
@@ -228,4 +234,6 @@ WHERE bucket = ? AND past = 1 AND key = ?
 AND sequence = (SELECT max(sequence) FROM objects WHERE bucket = ? AND past = 1 AND key = ?)
 """
 _DESCRIBE = "UPDATE objects SET meta = ? WHERE bucket = ? AND past IN (0, 1) AND key = ? AND sequence = ?"
-_FILES = "SELECT file FROM contents WHERE file IS NOT NULL UNION ALL SELECT file FROM parts"
+_NAMED_FILES = """
+SELECT file FROM contents WHERE file IN ({marks}) UNION ALL SELECT file FROM parts WHERE file IN ({marks})
+"""

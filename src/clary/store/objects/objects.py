@@ -7,106 +7,134 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clary.http import FileSlice, FileSlices
+from clary.http import FileSlices, Stored
 from clary.store.objects import scan
 from clary.store.objects.checksums import FULL_OBJECT, Digests
-from clary.store.objects.files import Files
-from clary.store.objects.index import Index
+from clary.store.objects.index import Index, named
 from clary.store.objects.listing import Page, PageQuery, list_keys, list_versions
+from clary.store.objects.readers import Readers
 from clary.store.objects.receive import receive
+from clary.store.objects.sealing import Opened
+from clary.store.objects.sweeping import Sweeper
 from clary.store.objects.uploads import Uploads
-from clary.store.objects.version import Content
+from clary.store.objects.version import Content, Protection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
     from clary.store.database import Database
+    from clary.store.objects.files import Files
+    from clary.store.objects.sealing import Seals
     from clary.store.objects.version import Version
+
+    Place = tuple[bytes | None, str | None, bytes | None]
+
+PLAIN = Protection()
 
 
 class Objects:
     """Objects and multipart uploads of all buckets.
 
     A write counts from the commit of its rows; `Database.sync` makes it survive power loss. Content files are on the
-    disk by then when `durable` is set.
+    disk by then, if the place that keeps them was made so.
 
     Args:
         database: holds the index and small objects.
-        folder: holds the others.
-        durable: whether content files are flushed to the disk before they count.
+        files: holds the others.
+        seals: encrypts and decrypts.
+        folder: what the processes that share the objects need to agree on.
     """
 
-    def __init__(self, database: Database, folder: Path, *, durable: bool = True) -> None:
+    def __init__(self, database: Database, files: Files, seals: Seals, folder: Path) -> None:
         self._database = database
-        self._files = Files(folder, durable=durable)
-        self.index = Index(database, self._files)
+        self._files = files
+        self._seals = seals
+        self._readers = Readers(folder / "readers")
+        self.sweeper = Sweeper(folder, files, partial(named, database), self._readers)
+        self.index = Index(database, self.sweeper)
         self.uploads = Uploads(database, self.index)
-        self._files.open(self.index.files)
+
+    def open(self) -> None:
+        """Begins to sweep away content that nothing names."""
+        self.sweeper.start()
 
     def close(self) -> None:
-        """Ends the sweeping of replaced content."""
-        self._files.close()
+        """Ends the sweeping."""
+        self.sweeper.close()
+        self._readers.close()
 
     @asynccontextmanager
     async def received(
-        self, body: AsyncIterable[bytes], algorithms: Iterable[str], *, in_file: bool = False
+        self,
+        body: AsyncIterable[bytes],
+        algorithms: Iterable[str],
+        protection: Protection = PLAIN,
+        *,
+        in_file: bool = False,
     ) -> AsyncIterator[Content]:
         """The content of `body`, with its digests; removed after the block unless it was put somewhere.
 
         Args:
             body: the bytes.
             algorithms: checksums to make besides the MD5.
+            protection: how the bytes are to be kept.
             in_file: a part of an upload, which is always a file.
         """
-        content = await receive(body, algorithms, self._files, in_file=in_file)
-        try:
+        key = self._seals.new(protection.customer_key)
+        digests, size, data, file = await receive(body, algorithms, self._files, key, in_file=in_file)
+        md5 = digests.md5().hex()
+        sealed_key = key.sealed if key else None
+        content = Content(size, md5, protection.etag(md5), digests.values(), data, file, sealed_key)
+        async with self._kept_or_removed(content):
             yield content
-        finally:
-            self._drop_unless_kept(content)
 
     @asynccontextmanager
-    async def copied(self, version: Version, algorithm: str) -> AsyncIterator[Content]:
-        """The content of a version (got with its content) once more, with its checksum; removed as by `received`."""
-        checksum = version.checksum
-        if not version.file or checksum is None or (checksum.algorithm, checksum.type) != (algorithm, FULL_OBJECT):
-            async with self.received(chunks(self.read(version)), (algorithm,)) as content:
-                yield content
-            return
-        # Content files never change, so two objects may share one.
-        name = await asyncio.to_thread(self._files.link, version.file)
-        content = Content(version.size, version.etag.strip('"'), {algorithm: checksum.value}, None, name)
-        try:
-            yield content
-        finally:
-            self._drop_unless_kept(content)
+    async def copied(
+        self, version: Version, algorithm: str, key: bytes | None = None, protection: Protection = PLAIN
+    ) -> AsyncIterator[Content]:
+        """The content of a version (got with its content) once more, with its checksum; removed as by `received`.
 
-    async def checksum(self, content: Content, algorithm: str) -> str:
+        Args:
+            version: what to copy.
+            algorithm: of the checksum.
+            key: the customer's key that the version is encrypted with, if it is.
+            protection: how the copy is to be kept.
+        """
+        content = await self._shared(version, algorithm, protection)
+        if content is None:
+            source = chunks(self.read(version, key=key))
+            async with self.received(source, (algorithm,), protection) as content:
+                yield content
+        else:
+            async with self._kept_or_removed(content):
+                yield content
+
+    async def checksum(self, content: Content, algorithm: str, key: bytes | None = None) -> str:
         """A checksum of received content in Base64, made now if it was not on the way."""
         if algorithm not in content.checksums:
             digests = Digests((algorithm,))
-            whole = FileSlice(self._files.path(content.file), 0, content.size) if content.file else content.bytes or b""
-            async for chunk in chunks(whole):
+            place = (content.bytes, content.file, content.sealed_key)
+            async for chunk in chunks(self._piece(place, content.size, (0, content.size), key)):
                 await asyncio.to_thread(digests.update, chunk)
             content.checksums.update(digests.values())
         return content.checksums[algorithm]
 
-    def _drop_unless_kept(self, content: Content) -> None:
-        if content.file and not content.kept:
-            self._files.remove(content.file)
+    def read(
+        self, version: Version, start: int = 0, end: int | None = None, *, key: bytes | None = None
+    ) -> bytes | Stored:
+        """The bytes of a version (got with its content) from `start` up to `end`.
 
-    def read(self, version: Version, start: int = 0, end: int | None = None) -> bytes | FileSlice | FileSlices:
-        """The bytes of a version (got with its content) from `start` up to `end`."""
+        Raises:
+            CustomerKeyMissing: they are encrypted with a customer's key, and `key` is None.
+            CustomerKeyWrong: `key` is another one.
+        """
         end = version.size if end is None else end
-        if version.bytes is not None:
-            return version.bytes[start:end]
-        if version.file is not None:
-            return FileSlice(self._files.path(version.file), start, end - start)
-        if version.upload_id is None or start >= end:
-            return b""
-        slices = self._slices(version.upload_id, start, end)
-        names = [piece.path.name for piece in slices]
-        return slices[0] if len(slices) == 1 else FileSlices(slices, partial(self._files.held, names))
+        if version.upload_id is not None:
+            pieces = self._pieces(version.upload_id, (start, end), key)
+            return pieces[0] if len(pieces) == 1 else FileSlices(pieces, self._readers.reading)
+        body = self._piece((version.bytes, version.file, version.sealed_key), version.size, (start, end), key)
+        return b"".join(body.chunks()) if version.bytes is not None and isinstance(body, Stored) else body
 
     def list_keys(self, query: PageQuery) -> Page:
         """A page of current objects."""
@@ -124,21 +152,66 @@ class Objects:
         """The latest versions and delete markers of one key."""
         return scan.versions_of(self._database, bucket, key, limit)
 
-    def _slices(self, upload_id: str, start: int, end: int) -> list[FileSlice]:
-        slices = []
+    async def _shared(self, version: Version, algorithm: str, protection: Protection) -> Content | None:
+        """The content of a version under another name; None when its bytes have to be read."""
+        checksum = version.checksum
+        if not version.file or checksum is None or (checksum.algorithm, checksum.type) != (algorithm, FULL_OBJECT):
+            return None
+        if protection.customer_key or not self._seals.suits_copy(version.sealed_key):
+            return None
+        if not (version.has_md5 or protection.opaque):
+            return None
+        # Content files never change, so two objects may share one.
+        name = await asyncio.to_thread(self._files.link, version.file)
+        if not name:
+            return None
+        md5 = version.etag.strip('"')
+        etag, known = protection.etag(md5), {algorithm: checksum.value}
+        return Content(version.size, md5, etag, known, file=name, sealed_key=version.sealed_key)
+
+    @asynccontextmanager
+    async def _kept_or_removed(self, content: Content) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if content.file and not content.kept:
+                await asyncio.to_thread(self._files.remove, content.file)
+            self._files.release(content.file)
+
+    def _pieces(self, upload_id: str, extent: tuple[int, int], key: bytes | None) -> list[Stored]:
+        pieces: list[Stored] = []
+        start, end = extent
         position = 0
         for part in self.uploads.parts(upload_id):
-            first, last = max(start - position, 0), min(end - position, part.size)
-            if first < last:
-                slices.append(FileSlice(self._files.path(part.file), first, last - first))
+            within = max(start - position, 0), min(end - position, part.size)
+            if within[0] < within[1]:
+                piece = self._piece((None, part.file, part.sealed_key), part.size, within, key)
+                assert isinstance(piece, Stored)  # noqa: S101  # parts are files
+                pieces.append(piece)
             position += part.size
-        return slices
+        return pieces
+
+    def _piece(self, place: Place, size: int, extent: tuple[int, int], key: bytes | None) -> bytes | Stored:
+        """Bytes of one content, decrypted."""
+        data, file, sealed_key = place
+        start, end = extent
+        plain_key = self._seals.open(sealed_key, key) if sealed_key is not None else None
+        if start >= end:
+            return b""
+        read = partial(_slice, data) if data is not None else partial(self._files.read, file or "")
+        if plain_key is None:
+            return read(start, end - start)
+        return Opened(plain_key, size, (start, end - start), read)
 
 
-async def chunks(body: bytes | FileSlice | FileSlices) -> AsyncIterator[bytes]:
+def _slice(data: bytes, start: int, length: int) -> bytes:
+    return data[start : start + length]
+
+
+async def chunks(body: bytes | Stored) -> AsyncIterator[bytes]:
     """What `Objects.read` answered, as a stream."""
     if isinstance(body, bytes):
         yield body
         return
-    async for chunk in FileSlices((body,)) if isinstance(body, FileSlice) else body:
+    async for chunk in body:
         yield chunk

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clary.store.objects.checksums import Digests
 from clary.store.objects.errors import telling_full_disk
-from clary.store.objects.version import Content
+from clary.store.objects.sealing import SealedIncoming, seal_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
     from clary.store.objects.files import Files, Incoming
+    from clary.store.objects.sealing import ContentKey
 
 ROW_BYTES = 32 << 10
 """Objects up to this size lie in their row: a file costs more than that to make, flush and open."""
@@ -21,8 +22,19 @@ BLOCK_BYTES = 1 << 20
 """What is handed to a thread at a time; digests and writes of so much let go of the interpreter lock."""
 
 
-async def receive(body: AsyncIterable[bytes], algorithms: Iterable[str], files: Files, *, in_file: bool) -> Content:
-    """The content of `body`; `in_file` keeps even a small one in a file.
+class Received(NamedTuple):
+    """Bytes that were taken in: kept in memory, or in a file."""
+
+    digests: Digests
+    size: int
+    data: bytes | None
+    file: str
+
+
+async def receive(
+    body: AsyncIterable[bytes], algorithms: Iterable[str], files: Files, key: ContentKey | None, *, in_file: bool
+) -> Received:
+    """Takes `body` in, encrypted when there is a `key`; `in_file` keeps even a small one in a file.
 
     Memory is bounded by a few blocks, whatever the size. Nothing is left behind when the body fails.
     """
@@ -31,19 +43,22 @@ async def receive(body: AsyncIterable[bytes], algorithms: Iterable[str], files: 
     head = b"" if in_file else await _head(stream)
     if not in_file and len(head) <= ROW_BYTES:
         digests.update(head)
-        return _content(digests, len(head), data=head)
+        return Received(digests, len(head), seal_bytes(key.key, head) if key else head, "")
     with telling_full_disk():
-        size, name = await _store(_blocks(head, stream), digests, files)
-    return _content(digests, size, file=name)
+        size, name = await _store(_blocks(head, stream), digests, files, key)
+    return Received(digests, size, None, name)
 
 
-async def _store(blocks: AsyncIterator[bytes], digests: Digests, files: Files) -> tuple[int, str]:
-    file = await asyncio.to_thread(files.create)
+async def _store(
+    blocks: AsyncIterator[bytes], digests: Digests, files: Files, key: ContentKey | None
+) -> tuple[int, str]:
+    plain = await asyncio.to_thread(files.create)
+    file = SealedIncoming(plain, key.key) if key else plain
     try:
         size = await _spool(blocks, file, digests)
         return size, await asyncio.to_thread(file.finish)
     except BaseException:
-        file.abandon()
+        await asyncio.to_thread(file.abandon)
         raise
 
 
@@ -92,7 +107,3 @@ async def _spool(blocks: AsyncIterator[bytes], file: Incoming, digests: Digests)
 def _take(block: bytes, file: Incoming, digests: Digests) -> None:
     file.write(block)
     digests.update(block)
-
-
-def _content(digests: Digests, size: int, *, data: bytes | None = None, file: str = "") -> Content:
-    return Content(size, digests.md5().hex(), digests.values(), data, file)

@@ -93,8 +93,8 @@ class Uploads:
             replaced = connection.execute(_DELETE_PART, (upload.upload_id, number)).fetchall()
             transaction.orphans.extend(row[0] for row in replaced)
             text = str(checksum) if checksum else ""
-            etag = f'"{content.md5}"'
-            connection.execute(_PUT_PART, (upload.upload_id, number, content.size, etag, now, text, content.file))
+            row = (upload.upload_id, number, content.size, content.etag, now, text, content.file, content.sealed_key)
+            connection.execute(_PUT_PART, row)
         content.kept = True
         return True
 
@@ -115,7 +115,7 @@ class Uploads:
                 if part.number not in kept:
                     connection.execute(_DELETE_PART, (upload.upload_id, part.number)).fetchall()
                     transaction.orphans.append(part.file)
-            return self._index.insert(transaction, new, (None, None, upload.upload_id), versioning, condition)
+            return self._index.insert(transaction, new, (None, None, upload.upload_id, None), versioning, condition)
 
     def abort(self, upload: Upload) -> bool:
         """Ends an upload and drops its parts; False when it was over already."""
@@ -152,8 +152,10 @@ _LIST = f"""
 ORDER BY key, initiated, upload_id LIMIT 1001
 """
 _PARTS = """
-SELECT number, size, etag, modified, checksum, file FROM parts
+SELECT number, size, etag, modified, checksum, file, sealed_key FROM parts
 WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?
 """
-_PUT_PART = "INSERT INTO parts (upload_id, number, size, etag, modified, checksum, file) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_PUT_PART = """
+INSERT INTO parts (upload_id, number, size, etag, modified, checksum, file, sealed_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _DELETE_PART = "DELETE FROM parts WHERE upload_id = ? AND number = ? RETURNING file"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -17,6 +18,22 @@ Versioning = Literal["", "Enabled", "Suspended"]
 
 NULL_VERSION = "null"
 
+SealedKey = bytes | None
+"""The key of encrypted bytes as their row keeps it; None: they are not encrypted."""
+
+
+class Protection(NamedTuple):
+    """How the bytes of an object are to be kept."""
+
+    customer_key: bytes | None = None
+    """The key of the customer that alone opens them."""
+    opaque: bool = False
+    """Whether the ETag must not tell anything of the bytes."""
+
+    def etag(self, md5: str) -> str:
+        """The ETag of bytes with this MD5."""
+        return f'"{secrets.token_hex(16) if self.opaque else md5}"'
+
 
 @dataclass(slots=True)
 class Content:
@@ -25,15 +42,18 @@ class Content:
     size: int
     md5: str
     """In hexadecimal."""
+    etag: str
+    """With its quotes."""
     checksums: dict[str, str]
     """In Base64, by algorithm."""
     bytes: bytes | None = None
     file: str = ""
+    sealed_key: SealedKey = None
     kept: bool = False
     """Whether a committed row names it."""
 
 
-_META = ("headers", "metadata", "tags", "acl", "owner", "lock")
+_META = ("headers", "metadata", "tags", "acl", "owner", "lock", "customer_key")
 
 
 @dataclass(slots=True)
@@ -49,6 +69,8 @@ class Meta:
     """The account that owns the object, where it is not the bucket's."""
     lock: dict[str, Any] = field(default_factory=dict)
     """`Mode` and `RetainUntil` (seconds since 1970), and `LegalHold`."""
+    customer_key: str = ""
+    """What tells the customer's key from others, for objects that are encrypted with one."""
 
     def dump(self) -> str:
         """The text that `load` reads."""
@@ -78,6 +100,7 @@ class Version:
     bytes: bytes | None = None
     file: str | None = None
     upload_id: str | None = None
+    sealed_key: SealedKey = None
 
     @property
     def checksum(self) -> Checksum | None:
@@ -88,6 +111,13 @@ class Version:
     def meta(self) -> Meta:
         """What the client said about it."""
         return Meta.load(self.meta_text)
+
+    @property
+    def has_md5(self) -> bool:
+        """Whether the ETag is the MD5 of the bytes: it is not for parts, nor with keys of KMS or of customers."""
+        meta = self.meta
+        kms = meta.headers.get("ServerSideEncryption", "").startswith("aws:kms")
+        return not (kms or meta.customer_key or "-" in self.etag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +149,7 @@ class Part:
     modified: float
     checksum_text: str
     file: str
+    sealed_key: SealedKey
 
     @property
     def checksum(self) -> Checksum | None:
