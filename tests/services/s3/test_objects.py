@@ -153,9 +153,6 @@ def test_limits(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k" * 1024)
     assert error_of(s3.put_object, Bucket=bucket, Key="k" * 1025)["Code"] == "KeyTooLongError"
     assert error_of(s3.put_object, Bucket=bucket, Key="k", Metadata={"a": "b" * 2048})["Code"] == "MetadataTooLarge"
-    customer_key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
-    error = error_of(s3.put_object, Bucket=bucket, Key="k", **{**customer_key, "SSECustomerKeyMD5": "x"})
-    assert (error["Code"], error["Status"]) == ("NotImplemented", 501)
 
 
 def test_answers_may_be_told_which_headers_to_have(s3: Any, bucket: str) -> None:

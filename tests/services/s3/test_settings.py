@@ -82,7 +82,10 @@ def test_the_encryption_of_the_bucket_is_taken_over(s3: Any, bucket: str) -> Non
     rules = [{"ApplyServerSideEncryptionByDefault": default}]
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
     put = s3.put_object(Bucket=bucket, Key="k")
-    assert (put["ServerSideEncryption"], put["SSEKMSKeyId"]) == ("aws:kms", "alias/mine")
+    assert (put["ServerSideEncryption"], put["SSEKMSKeyId"]) == (
+        "aws:kms",
+        "arn:aws:kms:us-east-1:000000000000:alias/mine",
+    )
 
 
 def test_access_control_lists_are_off_unless_turned_on(s3: Any, bucket: str) -> None:

@@ -3,6 +3,7 @@
 from clary.services.s3.access import access
 from clary.services.s3.acls import AccessControlLists
 from clary.services.s3.attributes import Attributes
+from clary.services.s3.bucket_encryption import BucketEncryption
 from clary.services.s3.buckets import Buckets
 from clary.services.s3.copying import Copying
 from clary.services.s3.cors import Cors
@@ -22,6 +23,7 @@ SERVICE = Service(
     Buckets,
     BucketSettings,
     BucketPolicy,
+    BucketEncryption,
     Lifecycle,
     Objects,
     Copying,

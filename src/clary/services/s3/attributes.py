@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clary.services.s3 import integrity
+from clary.services.s3 import encryption, integrity
 from clary.services.s3.bucket import bucket_of
 from clary.services.s3.errors import InvalidArgument
 from clary.services.s3.multipart import told_part
@@ -35,6 +35,7 @@ class Attributes:
             raise InvalidArgument("Invalid attribute name specified.", "x-amz-object-attributes", ",".join(wanted))
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"), content=True)
+        encryption.unlocked(version.meta, request)
         told: Document = {
             "ETag": version.etag.strip('"'),
             "Checksum": integrity.told(version.checksum) or None,

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clary.services.s3 import integrity
+from clary.services.s3 import encryption, integrity
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import refuse_unmet, write_condition
 from clary.services.s3.copy_source import CopySource
@@ -14,7 +14,7 @@ from clary.services.s3.errors import InvalidArgument, InvalidRequest, NoSuchUplo
 from clary.services.s3.lifecycle import expiration_member
 from clary.services.s3.meta import meta_of
 from clary.services.s3.multipart import part_number
-from clary.services.s3.objects import encryption, version_member
+from clary.services.s3.objects import version_member
 from clary.services.s3.reading import readable
 from clary.store.objects import NewObject, Version, chunks
 from clary.store.objects.checksums import DEFAULT
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 MAX_COPY_BYTES = 5 << 30
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
-_CHANGES = ("StorageClass", "WebsiteRedirectLocation", "ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
+_CHANGES = ("StorageClass", "WebsiteRedirectLocation", "SSECustomerAlgorithm", *encryption.MEMBERS)
+"""What a copy may have otherwise than its source; how it is encrypted is never taken over."""
 
 
 class Copying:
@@ -54,21 +55,23 @@ class Copying:
         _refuse_idle(request, source)
         condition = write_condition(request)
         kept = version.checksum.algorithm if version.checksum else DEFAULT
-        async with self._objects.copied(version, integrity.algorithm_of(request, kept)) as content:
+        key = encryption.unlocked(version.meta, request, "CopySource")
+        protection = encryption.protection(meta, request)
+        async with self._objects.copied(version, integrity.algorithm_of(request, kept), key, protection) as content:
             target = bucket_of(self._platform, request)
             checksum = integrity.computed(content)
             new = NewObject(
                 target.name,
                 request["Key"],
                 content.size,
-                f'"{content.md5}"',
+                content.etag,
                 int(ctx.now.timestamp()),
                 checksum,
                 meta,
             )
             copy = self._objects.index.put(new, content, versioning_of(target), condition)
         result = {"ETag": copy.etag, "LastModified": copy.modified, **integrity.told(checksum)}
-        members = {"CopyObjectResult": result, **encryption(meta.headers), **version_member(target, copy)}
+        members = {"CopyObjectResult": result, **encryption.told(meta, request), **version_member(target, copy)}
         return {**members, **_source_version(origin, version), **expiration_member(target, copy)}
 
     async def upload_part_copy(self, ctx: Context, request: api.UploadPartCopyRequest) -> Document:
@@ -80,14 +83,17 @@ class Copying:
         number = part_number(request)
         origin, version = self._source(ctx, request, CopySource.parse(request["CopySource"]))
         start, end = _copy_range(request.get("CopySourceRange"), version.size)
-        body = chunks(self._objects.read(version, start, end))
-        async with self._objects.received(body, (upload.algorithm,), in_file=True) as content:
+        encryption.refuse_other_key(upload.meta, request)
+        protection = encryption.protection(upload.meta, request)
+        key = encryption.unlocked(version.meta, request, "CopySource")
+        body = chunks(self._objects.read(version, start, end, key=key))
+        async with self._objects.received(body, (upload.algorithm,), protection, in_file=True) as content:
             checksum = integrity.computed(content)
             if not self._objects.uploads.put_part(upload, number, content, checksum, ctx.now.timestamp()):
                 raise NoSuchUpload(upload.upload_id)
         told = {f"Checksum{checksum.algorithm}": checksum.value}
-        result = {"ETag": f'"{content.md5}"', "LastModified": ctx.now, **told}
-        return {"CopyPartResult": result, **encryption(upload.meta.headers), **_source_version(origin, version)}
+        result = {"ETag": content.etag, "LastModified": ctx.now, **told}
+        return {"CopyPartResult": result, **encryption.told(upload.meta, request), **_source_version(origin, version)}
 
     def _source(self, ctx: Context, request: Members, source: CopySource) -> tuple[Record, Version]:
         origin = bucket_of(
@@ -104,7 +110,7 @@ def _meta(ctx: Context, request: Members, target: Record, version: Version) -> M
     asked = meta_of(ctx, request, target)
     source = version.meta
     replaces = _directive(request, "MetadataDirective") == "REPLACE"
-    headers = asked.headers if replaces else {**source.headers, **_changed(asked.headers)}
+    headers = asked.headers if replaces else {**_without_encryption(source.headers), **_changed(asked.headers)}
     metadata = asked.metadata if replaces else source.metadata
     tags = asked.tags if _directive(request, "TaggingDirective") == "REPLACE" else source.tags
     return replace(asked, headers=headers, metadata=metadata, tags=tags)
@@ -116,6 +122,10 @@ def _directive(request: Members, name: str) -> str:
         header = "x-amz-metadata-directive" if name == "MetadataDirective" else "x-amz-tagging-directive"
         raise InvalidArgument("Unknown directive.", header, value)
     return value
+
+
+def _without_encryption(headers: Members) -> Document:
+    return {name: value for name, value in headers.items() if name not in encryption.MEMBERS}
 
 
 def _changed(headers: Members) -> Document:

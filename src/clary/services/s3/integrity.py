@@ -31,7 +31,7 @@ class Claims(NamedTuple):
     """Content-MD5 in hexadecimal, or empty."""
 
 
-async def verified(objects: Objects, said: Claims, content: Content, body: Body) -> Checksum:
+async def verified(objects: Objects, said: Claims, content: Content, body: Body, key: bytes | None = None) -> Checksum:
     """The checksum to keep, once all that was said about the bytes proves true; trailers of the body count as well.
 
     Raises:
@@ -40,7 +40,7 @@ async def verified(objects: Objects, said: Claims, content: Content, body: Body)
     if said.md5 and said.md5 != content.md5:
         raise BadDigest("The Content-MD5 you specified did not match what we received.")
     algorithm, value = _trailing(body) or (said.algorithm, said.value)
-    computed = await objects.checksum(content, algorithm)
+    computed = await objects.checksum(content, algorithm, key)
     if value and value != computed:
         raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
     return Checksum(algorithm, FULL_OBJECT, computed)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from clary.errors import NotSupported
-from clary.services.s3 import grants
+from clary.services.s3 import encryption, grants
 from clary.services.s3.access import refuse_public_acl
 from clary.services.s3.bucket import acls_are_off, ownership_of
 from clary.services.s3.errors import (
@@ -34,17 +34,12 @@ HEADERS = (
     "Expires",
     "WebsiteRedirectLocation",
     "StorageClass",
-    "ServerSideEncryption",
-    "SSEKMSKeyId",
-    "BucketKeyEnabled",
 )
 """Members that are kept with an object and come back with it."""
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 UNSUPPORTED = {
-    "SSECustomerAlgorithm": "x-amz-server-side-encryption-customer-algorithm",
-    "CopySourceSSECustomerAlgorithm": "x-amz-copy-source-server-side-encryption-customer-algorithm",
     "ObjectLockEventHold": "x-amz-object-lock-event-hold",
     "WriteOffsetBytes": "x-amz-write-offset-bytes",
 }
@@ -68,14 +63,16 @@ def meta_of(ctx: Context, request: Members, bucket: Record) -> Meta:
     refuse_long_key(request["Key"])
     headers = {name: request[name] for name in HEADERS if request.get(name) is not None}
     _drop_transfer_encoding(headers)
-    _encrypt_by_default(headers, bucket)
+    encrypted, customer_key = encryption.asked(ctx, request, bucket)
     metadata = request.get("Metadata") or {}
     _refuse_large(metadata)
     tagging = request.get("Tagging")
     acl = grants.asked(request, bucket)
     refuse_public_acl(ctx, bucket, acl, "s3:PutObject", f"{bucket.arn}/{request['Key']}")
     tags = tags_of_query(tagging) if tagging else {}
-    return Meta(headers, metadata, tags, acl, _owner_of(ctx, bucket, acl), lock_of(ctx, request, bucket))
+    owner = _owner_of(ctx, bucket, acl)
+    lock = lock_of(ctx, request, bucket)
+    return Meta({**headers, **encrypted}, metadata, tags, acl, owner, lock, customer_key=customer_key)
 
 
 def refuse_unsupported(request: Members) -> None:
@@ -172,17 +169,6 @@ def _drop_transfer_encoding(headers: Document) -> None:
         headers["ContentEncoding"] = kept
     else:
         del headers["ContentEncoding"]
-
-
-def _encrypt_by_default(headers: Document, bucket: Record) -> None:
-    """Takes over the bucket's encryption where the request names none; nothing needs to be said of S3's own keys."""
-    rules = bucket.spec.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
-    default = rules[0].get("ApplyServerSideEncryptionByDefault", {}) if rules else {}
-    if "ServerSideEncryption" in headers or default.get("SSEAlgorithm", "AES256") == "AES256":
-        return
-    headers["ServerSideEncryption"] = default["SSEAlgorithm"]
-    if "KMSMasterKeyID" in default:
-        headers["SSEKMSKeyId"] = default["KMSMasterKeyID"]
 
 
 def _refuse_large(metadata: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from clary.services.s3 import integrity
+from clary.services.s3 import encryption, integrity
 from clary.services.s3.bucket import bucket_of, canonical_id, versioning_of
 from clary.services.s3.conditions import write_condition
 from clary.services.s3.errors import (
@@ -24,7 +24,7 @@ from clary.services.s3.errors import (
 from clary.services.s3.lifecycle import abort_members
 from clary.services.s3.listing import Encode, echo, encoder
 from clary.services.s3.meta import meta_of, refuse_unsupported
-from clary.services.s3.objects import encryption, written
+from clary.services.s3.objects import written
 from clary.services.service import in_thread
 from clary.store.objects import Checksum, NewObject, Part, Upload, Version
 from clary.store.objects.checksums import COMPOSITE, DEFAULT, FULL_OBJECT, FULL_OBJECT_ALGORITHMS, of_parts
@@ -65,7 +65,7 @@ class Multipart:
             {"ChecksumAlgorithm": algorithm, "ChecksumType": checksum_type} if request.get("ChecksumAlgorithm") else {}
         )
         names = {"Bucket": bucket.name, "Key": upload.key, "UploadId": upload.upload_id}
-        return {**names, **told, **encryption(meta.headers), **abort_members(bucket, upload)}
+        return {**names, **told, **encryption.told(meta, request), **abort_members(bucket, upload)}
 
     async def upload_part(self, ctx: Context, request: api.UploadPartRequest) -> Document:
         """Takes one part in; it replaces an earlier one of its number."""
@@ -75,14 +75,16 @@ class Multipart:
         _refuse_other_algorithm(upload, claims)
         body = request["Body"]
         algorithms = {claims.algorithm, upload.algorithm}
-        async with self._objects.received(body, algorithms, in_file=True) as content:
-            checksum = await integrity.verified(self._objects, claims, content, body)
+        encryption.refuse_other_key(upload.meta, request)
+        protection = encryption.protection(upload.meta, request)
+        async with self._objects.received(body, algorithms, protection, in_file=True) as content:
+            checksum = await integrity.verified(self._objects, claims, content, body, protection.customer_key)
             kept = Checksum(upload.algorithm, FULL_OBJECT, content.checksums[upload.algorithm])
             if not self._uploads.put_part(upload, number, content, kept, ctx.now.timestamp()):
                 raise NoSuchUpload(upload.upload_id)
         told = integrity.told(checksum)
         del told["ChecksumType"]
-        return {"ETag": f'"{content.md5}"', **told, **encryption(upload.meta.headers)}
+        return {"ETag": content.etag, **told, **encryption.told(upload.meta, request)}
 
     @in_thread
     def complete_multipart_upload(self, ctx: Context, request: api.CompleteMultipartUploadRequest) -> Document:
@@ -107,7 +109,7 @@ class Multipart:
         version = self._uploads.complete(upload, new, parts, versioning_of(bucket), write_condition(request))
         if version is None:
             raise NoSuchUpload(upload.upload_id)
-        return _completed(ctx, bucket, version)
+        return _completed(ctx, bucket, version, request)
 
     def abort_multipart_upload(self, _: Context, request: api.AbortMultipartUploadRequest) -> None:
         """Ends an upload and drops its parts."""
@@ -173,7 +175,7 @@ class Multipart:
         version = self._objects.index.get(bucket.name, request["Key"], content=True)
         if version is None or version.upload_id != request["UploadId"]:
             raise NoSuchUpload(request["UploadId"])
-        return _completed(ctx, bucket, version)
+        return _completed(ctx, bucket, version, request)
 
 
 def part_number(request: Members) -> int:
@@ -267,13 +269,13 @@ def _refuse_mismatch(request: Members, checksum: Checksum, size: int) -> None:
         )
 
 
-def _completed(ctx: Context, bucket: Record, version: Version) -> Document:
+def _completed(ctx: Context, bucket: Record, version: Version, request: Members) -> Document:
     return {
         "Location": f"{ctx.endpoint}/{bucket.name}/{quote(version.key)}",
         "Bucket": bucket.name,
         "Key": version.key,
         "ETag": version.etag,
-        **written(bucket, version),
+        **written(bucket, version, request),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clary.context import PrincipalKind
 from clary.errors import ServiceError
 from clary.http import Reply
-from clary.services.s3 import integrity
+from clary.services.s3 import encryption, integrity
 from clary.services.s3.access import Target, object_checks
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
@@ -52,7 +52,7 @@ class Objects:
     async def put_object(self, ctx: Context, request: api.PutObjectRequest) -> Document:
         """Stores an object, visible as a whole once it is complete."""
         bucket, version = await store(self._platform, ctx, request)
-        return {**written(bucket, version), "ETag": version.etag}
+        return {**written(bucket, version, request), "ETag": version.etag}
 
     def get_object(self, ctx: Context, request: api.GetObjectRequest) -> Reply:
         """Answers an object or a part of it."""
@@ -117,11 +117,12 @@ class Objects:
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"), content=content)
         members = {
-            **described(version),
+            **described(version, request),
             **version_member(bucket, version),
             **expiration_member(bucket, version),
             **lock_members(self._platform, ctx, bucket, version),
         }
+        key = encryption.unlocked(version.meta, request)
         if refuse_unmet(request, version):
             return Reply({name: members[name] for name in _NOT_MODIFIED if name in members}, 304)
         part = extent(self._objects, version, request)
@@ -134,7 +135,7 @@ class Objects:
             members.update(integrity.told(version.checksum))
         self._override(ctx, request, members)
         if content:
-            members["Body"] = self._objects.read(version, part.start, part.end)
+            members["Body"] = self._objects.read(version, part.start, part.end, key=key)
         return Reply(members, 206 if part.partial else 200)
 
     def _override(self, ctx: Context, request: Members, members: Document) -> None:
@@ -165,36 +166,37 @@ async def store(
     claims = integrity.claims(request)
     condition = write_condition(request)
     body = request["Body"]
-    async with platform.objects.received(body, (claims.algorithm,)) as content:
+    protection = encryption.protection(meta, request)
+    async with platform.objects.received(body, (claims.algorithm,), protection) as content:
         if content.size > MAX_PUT_BYTES:
             raise EntityTooLarge(content.size, MAX_PUT_BYTES)
-        checksum = await integrity.verified(platform.objects, claims, content, body)
+        checksum = await integrity.verified(platform.objects, claims, content, body, protection.customer_key)
         accept(content)
         # The bucket may have been deleted, or its versioning changed, while the body arrived.
         bucket = bucket_of(platform, request)
         now = int(ctx.now.timestamp())
-        new = NewObject(bucket.name, request["Key"], content.size, f'"{content.md5}"', now, checksum, meta)
+        new = NewObject(bucket.name, request["Key"], content.size, content.etag, now, checksum, meta)
         return bucket, platform.objects.index.put(new, content, versioning_of(bucket), condition)
 
 
-def written(bucket: Record, version: Version) -> Document:
+def written(bucket: Record, version: Version, request: Members) -> Document:
     """What the answer to a write tells beside the ETag."""
     return {
         **integrity.told(version.checksum),
-        **encryption(version.meta.headers),
+        **encryption.told(version.meta, request),
         **version_member(bucket, version),
         **expiration_member(bucket, version),
     }
 
 
-def described(version: Version) -> Document:
+def described(version: Version, request: Members) -> Document:
     """What the headers of an answer tell of a version."""
     meta = version.meta
     members: Document = {
         "AcceptRanges": "bytes",
         "ContentType": DEFAULT_CONTENT_TYPE,
         **meta.headers,
-        **encryption(meta.headers),
+        **encryption.told(meta, request),
         "ETag": version.etag,
         "LastModified": version.modified,
         "ContentLength": version.size,
@@ -206,12 +208,6 @@ def described(version: Version) -> Document:
     if meta.tags:
         members["TagCount"] = len(meta.tags)
     return members
-
-
-def encryption(headers: Document) -> Document:
-    """How an object is said to be encrypted: as asked for, or with S3's own keys."""
-    told: Document = {name: headers[name] for name in ("SSEKMSKeyId", "BucketKeyEnabled") if name in headers}
-    return {"ServerSideEncryption": headers.get("ServerSideEncryption", "AES256"), **told}
 
 
 def version_member(bucket: Record, version: Version) -> Document:

@@ -37,10 +37,6 @@ class _Family(Protocol):
 
 Operation = Callable[[_Family, "Context", "Document"], "Document | None"]
 
-DEFAULT_ENCRYPTION = {
-    "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]
-}
-
 
 def stored(member: str) -> Operation:
     """An operation that keeps one member of its request as a setting of the bucket."""
@@ -91,10 +87,6 @@ class BucketSettings:
         "CORSConfiguration", lambda: NoSuchCORSConfiguration("The CORS configuration does not exist")
     )
     delete_bucket_cors = forgotten("CORSConfiguration")
-
-    put_bucket_encryption = recorded(stored("ServerSideEncryptionConfiguration"))
-    get_bucket_encryption = recorded(told("ServerSideEncryptionConfiguration", DEFAULT_ENCRYPTION, wrapped=True))
-    delete_bucket_encryption = recorded(forgotten("ServerSideEncryptionConfiguration"))
 
     put_bucket_logging = recorded(stored("BucketLoggingStatus"))
     get_bucket_logging = recorded(told("BucketLoggingStatus", {}))
