@@ -30,6 +30,10 @@ class AccessKeyMetadata(TypedDict, total=False):
     Status: str
     CreateDate: Timestamp
 
+class AddClientIDToOpenIDConnectProviderRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+    ClientID: str
+
 class AddRoleToInstanceProfileRequest(TypedDict):
     InstanceProfileName: str
     RoleName: str
@@ -99,6 +103,16 @@ class CreateLoginProfileRequest(TypedDict, total=False):
 class CreateLoginProfileResponse(TypedDict):
     LoginProfile: LoginProfile
 
+class CreateOpenIDConnectProviderRequest(TypedDict):
+    Url: str
+    ClientIDList: NotRequired[list[str]]
+    ThumbprintList: NotRequired[list[str]]
+    Tags: NotRequired[list[Tag]]
+
+class CreateOpenIDConnectProviderResponse(TypedDict, total=False):
+    OpenIDConnectProviderArn: str
+    Tags: list[Tag]
+
 class CreatePolicyRequest(TypedDict):
     PolicyName: str
     Path: NotRequired[str]
@@ -127,6 +141,25 @@ class CreateRoleRequest(TypedDict):
     Tags: NotRequired[list[Tag]]
 
 class CreateRoleResponse(TypedDict):
+    Role: Role
+
+class CreateSAMLProviderRequest(TypedDict):
+    SAMLMetadataDocument: str
+    Name: str
+    Tags: NotRequired[list[Tag]]
+    AssertionEncryptionMode: NotRequired[Literal["Required", "Allowed"]]
+    AddPrivateKey: NotRequired[str]
+
+class CreateSAMLProviderResponse(TypedDict, total=False):
+    SAMLProviderArn: str
+    Tags: list[Tag]
+
+class CreateServiceLinkedRoleRequest(TypedDict):
+    AWSServiceName: str
+    Description: NotRequired[str]
+    CustomSuffix: NotRequired[str]
+
+class CreateServiceLinkedRoleResponse(TypedDict, total=False):
     Role: Role
 
 class CreateUserRequest(TypedDict):
@@ -170,6 +203,9 @@ class DeleteInstanceProfileRequest(TypedDict):
 class DeleteLoginProfileRequest(TypedDict, total=False):
     UserName: str
 
+class DeleteOpenIDConnectProviderRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+
 class DeletePolicyRequest(TypedDict):
     PolicyArn: str
 
@@ -187,6 +223,26 @@ class DeleteRolePolicyRequest(TypedDict):
 class DeleteRoleRequest(TypedDict):
     RoleName: str
 
+class DeleteSAMLProviderRequest(TypedDict):
+    SAMLProviderArn: str
+
+class DeleteSSHPublicKeyRequest(TypedDict):
+    UserName: str
+    SSHPublicKeyId: str
+
+class DeleteServerCertificateRequest(TypedDict):
+    ServerCertificateName: str
+
+class DeleteServiceLinkedRoleRequest(TypedDict):
+    RoleName: str
+
+class DeleteServiceLinkedRoleResponse(TypedDict):
+    DeletionTaskId: str
+
+class DeleteSigningCertificateRequest(TypedDict):
+    UserName: NotRequired[str]
+    CertificateId: str
+
 class DeleteUserPermissionsBoundaryRequest(TypedDict):
     UserName: str
 
@@ -199,6 +255,10 @@ class DeleteUserRequest(TypedDict):
 
 class DeleteVirtualMFADeviceRequest(TypedDict):
     SerialNumber: str
+
+class DeletionTaskFailureReasonType(TypedDict, total=False):
+    Reason: str
+    RoleUsageList: list[RoleUsageType]
 
 class DetachGroupPolicyRequest(TypedDict):
     GroupName: str
@@ -229,6 +289,10 @@ class EvaluationResult(TypedDict):
     EvalDecisionDetails: NotRequired[dict[str, str]]
     ResourceSpecificResults: NotRequired[list[ResourceSpecificResult]]
 
+class GenerateCredentialReportResponse(TypedDict, total=False):
+    State: str
+    Description: str
+
 class GetAccessKeyLastUsedRequest(TypedDict):
     AccessKeyId: str
 
@@ -254,6 +318,21 @@ class GetAccountPasswordPolicyResponse(TypedDict):
 
 class GetAccountSummaryResponse(TypedDict, total=False):
     SummaryMap: dict[str, int]
+
+class GetContextKeysForCustomPolicyRequest(TypedDict):
+    PolicyInputList: list[str]
+
+class GetContextKeysForPolicyResponse(TypedDict, total=False):
+    ContextKeyNames: list[str]
+
+class GetContextKeysForPrincipalPolicyRequest(TypedDict):
+    PolicySourceArn: str
+    PolicyInputList: NotRequired[list[str]]
+
+class GetCredentialReportResponse(TypedDict, total=False):
+    Content: bytes
+    ReportFormat: str
+    GeneratedTime: Timestamp
 
 class GetGroupPolicyRequest(TypedDict):
     GroupName: str
@@ -297,6 +376,16 @@ class GetMFADeviceResponse(TypedDict):
     EnableDate: NotRequired[Timestamp]
     Certifications: NotRequired[dict[str, str]]
 
+class GetOpenIDConnectProviderRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+
+class GetOpenIDConnectProviderResponse(TypedDict, total=False):
+    Url: str
+    ClientIDList: list[str]
+    ThumbprintList: list[str]
+    CreateDate: Timestamp
+    Tags: list[Tag]
+
 class GetPolicyRequest(TypedDict):
     PolicyArn: str
 
@@ -324,6 +413,39 @@ class GetRoleRequest(TypedDict):
 
 class GetRoleResponse(TypedDict):
     Role: Role
+
+class GetSAMLProviderRequest(TypedDict):
+    SAMLProviderArn: str
+
+class GetSAMLProviderResponse(TypedDict, total=False):
+    SAMLProviderUUID: str
+    SAMLMetadataDocument: str
+    CreateDate: Timestamp
+    ValidUntil: Timestamp
+    Tags: list[Tag]
+    AssertionEncryptionMode: str
+    PrivateKeyList: list[SAMLPrivateKey]
+
+class GetSSHPublicKeyRequest(TypedDict):
+    UserName: str
+    SSHPublicKeyId: str
+    Encoding: Literal["SSH", "PEM"]
+
+class GetSSHPublicKeyResponse(TypedDict, total=False):
+    SSHPublicKey: SSHPublicKey
+
+class GetServerCertificateRequest(TypedDict):
+    ServerCertificateName: str
+
+class GetServerCertificateResponse(TypedDict):
+    ServerCertificate: ServerCertificate
+
+class GetServiceLinkedRoleDeletionStatusRequest(TypedDict):
+    DeletionTaskId: str
+
+class GetServiceLinkedRoleDeletionStatusResponse(TypedDict):
+    Status: str
+    Reason: NotRequired[DeletionTaskFailureReasonType]
 
 class GetUserPolicyRequest(TypedDict):
     UserName: str
@@ -527,6 +649,12 @@ class ListOpenIDConnectProviderTagsResponse(TypedDict):
     IsTruncated: NotRequired[bool]
     Marker: NotRequired[str]
 
+class ListOpenIDConnectProvidersRequest(TypedDict):
+    pass
+
+class ListOpenIDConnectProvidersResponse(TypedDict, total=False):
+    OpenIDConnectProviderList: list[OpenIDConnectProviderListEntry]
+
 class ListPoliciesRequest(TypedDict, total=False):
     Scope: Literal["All", "AWS", "Local"]
     OnlyAttached: bool
@@ -600,6 +728,22 @@ class ListSAMLProviderTagsResponse(TypedDict):
     IsTruncated: NotRequired[bool]
     Marker: NotRequired[str]
 
+class ListSAMLProvidersRequest(TypedDict):
+    pass
+
+class ListSAMLProvidersResponse(TypedDict, total=False):
+    SAMLProviderList: list[SAMLProviderListEntry]
+
+class ListSSHPublicKeysRequest(TypedDict, total=False):
+    UserName: str
+    Marker: str
+    MaxItems: int
+
+class ListSSHPublicKeysResponse(TypedDict, total=False):
+    SSHPublicKeys: list[SSHPublicKeyMetadata]
+    IsTruncated: bool
+    Marker: str
+
 class ListServerCertificateTagsRequest(TypedDict):
     ServerCertificateName: str
     Marker: NotRequired[str]
@@ -607,6 +751,26 @@ class ListServerCertificateTagsRequest(TypedDict):
 
 class ListServerCertificateTagsResponse(TypedDict):
     Tags: list[Tag]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
+class ListServerCertificatesRequest(TypedDict, total=False):
+    PathPrefix: str
+    Marker: str
+    MaxItems: int
+
+class ListServerCertificatesResponse(TypedDict):
+    ServerCertificateMetadataList: list[ServerCertificateMetadata]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+
+class ListSigningCertificatesRequest(TypedDict, total=False):
+    UserName: str
+    Marker: str
+    MaxItems: int
+
+class ListSigningCertificatesResponse(TypedDict):
+    Certificates: list[SigningCertificate]
     IsTruncated: NotRequired[bool]
     Marker: NotRequired[str]
 
@@ -673,6 +837,9 @@ class ManagedPolicyDetail(TypedDict, total=False):
     CreateDate: Timestamp
     UpdateDate: Timestamp
     PolicyVersionList: list[PolicyVersion]
+
+class OpenIDConnectProviderListEntry(TypedDict, total=False):
+    Arn: str
 
 class OrderedOrganizationPolicyType(TypedDict, total=False):
     ServiceControlPolicyInputList: list[str]
@@ -763,6 +930,10 @@ class PutUserPolicyRequest(TypedDict):
     PolicyName: str
     PolicyDocument: str
 
+class RemoveClientIDFromOpenIDConnectProviderRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+    ClientID: str
+
 class RemoveRoleFromInstanceProfileRequest(TypedDict):
     InstanceProfileName: str
     RoleName: str
@@ -817,9 +988,57 @@ class RoleLastUsed(TypedDict, total=False):
     LastUsedDate: Timestamp
     Region: str
 
+class RoleUsageType(TypedDict, total=False):
+    Region: str
+    Resources: list[str]
+
+class SAMLPrivateKey(TypedDict, total=False):
+    KeyId: str
+    Timestamp: Timestamp
+
+class SAMLProviderListEntry(TypedDict, total=False):
+    Arn: str
+    ValidUntil: Timestamp
+    CreateDate: Timestamp
+
+class SSHPublicKey(TypedDict):
+    UserName: str
+    SSHPublicKeyId: str
+    Fingerprint: str
+    SSHPublicKeyBody: str
+    Status: str
+    UploadDate: NotRequired[Timestamp]
+
+class SSHPublicKeyMetadata(TypedDict):
+    UserName: str
+    SSHPublicKeyId: str
+    Status: str
+    UploadDate: Timestamp
+
+class ServerCertificate(TypedDict):
+    ServerCertificateMetadata: ServerCertificateMetadata
+    CertificateBody: str
+    CertificateChain: NotRequired[str]
+    Tags: NotRequired[list[Tag]]
+
+class ServerCertificateMetadata(TypedDict):
+    Path: str
+    ServerCertificateName: str
+    ServerCertificateId: str
+    Arn: str
+    UploadDate: NotRequired[Timestamp]
+    Expiration: NotRequired[Timestamp]
+
 class SetDefaultPolicyVersionRequest(TypedDict):
     PolicyArn: str
     VersionId: str
+
+class SigningCertificate(TypedDict):
+    UserName: str
+    CertificateId: str
+    CertificateBody: str
+    Status: str
+    UploadDate: NotRequired[Timestamp]
 
 class SimulateCustomPolicyRequest(TypedDict):
     PolicyInputList: list[str]
@@ -963,6 +1182,10 @@ class UpdateLoginProfileRequest(TypedDict):
     Password: NotRequired[str]
     PasswordResetRequired: NotRequired[bool]
 
+class UpdateOpenIDConnectProviderThumbprintRequest(TypedDict):
+    OpenIDConnectProviderArn: str
+    ThumbprintList: list[str]
+
 class UpdateRoleDescriptionRequest(TypedDict):
     RoleName: str
     Description: str
@@ -978,10 +1201,61 @@ class UpdateRoleRequest(TypedDict):
 class UpdateRoleResponse(TypedDict):
     pass
 
+class UpdateSAMLProviderRequest(TypedDict):
+    SAMLMetadataDocument: NotRequired[str]
+    SAMLProviderArn: str
+    AssertionEncryptionMode: NotRequired[Literal["Required", "Allowed"]]
+    AddPrivateKey: NotRequired[str]
+    RemovePrivateKey: NotRequired[str]
+
+class UpdateSAMLProviderResponse(TypedDict, total=False):
+    SAMLProviderArn: str
+
+class UpdateSSHPublicKeyRequest(TypedDict):
+    UserName: str
+    SSHPublicKeyId: str
+    Status: Literal["Active", "Inactive", "Expired"]
+
+class UpdateServerCertificateRequest(TypedDict):
+    ServerCertificateName: str
+    NewPath: NotRequired[str]
+    NewServerCertificateName: NotRequired[str]
+
+class UpdateSigningCertificateRequest(TypedDict):
+    UserName: NotRequired[str]
+    CertificateId: str
+    Status: Literal["Active", "Inactive", "Expired"]
+
 class UpdateUserRequest(TypedDict):
     UserName: str
     NewPath: NotRequired[str]
     NewUserName: NotRequired[str]
+
+class UploadSSHPublicKeyRequest(TypedDict):
+    UserName: str
+    SSHPublicKeyBody: str
+
+class UploadSSHPublicKeyResponse(TypedDict, total=False):
+    SSHPublicKey: SSHPublicKey
+
+class UploadServerCertificateRequest(TypedDict):
+    Path: NotRequired[str]
+    ServerCertificateName: str
+    CertificateBody: str
+    PrivateKey: str
+    CertificateChain: NotRequired[str]
+    Tags: NotRequired[list[Tag]]
+
+class UploadServerCertificateResponse(TypedDict, total=False):
+    ServerCertificateMetadata: ServerCertificateMetadata
+    Tags: list[Tag]
+
+class UploadSigningCertificateRequest(TypedDict):
+    UserName: NotRequired[str]
+    CertificateBody: str
+
+class UploadSigningCertificateResponse(TypedDict):
+    Certificate: SigningCertificate
 
 class User(TypedDict):
     Path: str

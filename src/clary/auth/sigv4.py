@@ -44,6 +44,10 @@ class Signature:
     """What conditions of policies may ask about it, by key in lower case."""
 
 
+UNSIGNED = Signature(ANONYMOUS)
+"""Of calls that take none, because what they carry proves who asks."""
+
+
 class Authenticator:
     """Verifies signatures; `s3_domain` is the domain below which buckets are host names."""
 

@@ -47,7 +47,8 @@ _TAKEN = {
     entities.SAML_PROVIDER: "Provider with name {} already exists.",
     entities.OIDC_PROVIDER: "Provider with url {} already exists.",
 }
-_SERVICE_LINKED = "/aws-service-role/"
+SERVICE_LINKED = "/aws-service-role/"
+"""The path of roles that belong to services begins so."""
 _MOST_TAGS = 50
 
 
@@ -76,7 +77,7 @@ class Directory:
             UnmodifiableEntity: it is a role that belongs to a service.
         """
         entity = self.find(ctx, kind, name)
-        if entity.spec["Path"].startswith(_SERVICE_LINKED):
+        if entity.spec["Path"].startswith(SERVICE_LINKED):
             raise UnmodifiableEntity(
                 f"Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"
             )
