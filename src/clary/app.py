@@ -61,8 +61,9 @@ from clary.store.spool import Spool
 from clary.tls import Authority, TlsTunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from clary.asgi import Receive, Scope, Send
     from clary.clock import Clock
     from clary.compute.base import Backend
     from clary.settings import Settings
@@ -163,11 +164,16 @@ class Server:
     """A running platform: HTTP on the event loop, controllers in threads, workloads in processes of their own."""
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, on_ready: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+        on_gateways: Callable[[Sequence[int]], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self._clock = clock or SystemClock()
         self._on_ready = on_ready
+        self._on_gateways = on_gateways
         self._http: uvicorn.Server | None = None
 
     def run(self) -> None:
@@ -206,8 +212,9 @@ class Server:
         loop = Loop(platform.records, self._clock, controllers(platform, backend))
         config.app = parts.notebooks.web_socket
         web_sockets = WebSockets(config, self._http.server_state)
-        config.http = accept = partial(Connection, parts.gateway.handle, web_sockets)  # type: ignore[assignment]  # makes protocols
-        gateways = Gateways(self.settings, listener, self._adopt, self._on_gateways)
+        accept = partial(Connection, parts.gateway.handle, web_sockets, self._http.server_state)
+        config.http = lambda **_: accept()  # type: ignore[assignment]  # makes protocols, as a class would
+        gateways = Gateways(self.settings, listener, lambda received: accept(received=received), self._on_gateways)
         platform.objects.open()
         loop.start()
         parts.upkeep.start()
@@ -218,8 +225,10 @@ class Server:
             while not (self._http.started or listening.done()):
                 await asyncio.sleep(0.005)
             self._on_ready()
+            gateways.start()
             await listening
         finally:
+            await gateways.stop()
             tunnel.stop()
             await asyncio.to_thread(loop.stop)
             backend.close()
@@ -227,6 +236,15 @@ class Server:
             platform.objects.close()
             parts.upkeep.stop()
             parts.database.close()
+
+
+def http_config(settings: Settings) -> uvicorn.Config:
+    """How the HTTP server runs; what it serves is not known yet."""
+    return uvicorn.Config(
+        _closed, host=settings.host, port=settings.port, loop="uvloop", lifespan="off", log_level="warning",
+        access_log=False, backlog=BACKLOG, server_header=False, proxy_headers=False, timeout_graceful_shutdown=10,
+        ws="websockets-sansio", ws_max_size=WEB_SOCKET_BYTES,
+    )  # fmt: skip
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -261,5 +279,5 @@ async def _health(_: Request) -> Response:
     return Response(200, {"content-type": "application/json"}, b'{"status":"ok"}')
 
 
-async def _closed(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # replaced before the first request
-    raise RuntimeError("the platform is not built yet")
+async def _closed(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # what an application takes
+    raise RuntimeError("no web sockets are served here")

@@ -131,9 +131,9 @@ def status_command(options: argparse.Namespace) -> int:
     if not running:
         print(f"Clary is not running (home {settings.home})")
         return 3
-    print(
-        f"Clary {running['version']} answers at {running['endpoint']} (process {running['pid']}, home {settings.home})"
-    )
+    beside = "".join(f", {pid}" for pid in running.get("gateways", ()))
+    processes = f"process{'es' if beside else ''} {running['pid']}{beside}"
+    print(f"Clary {running['version']} answers at {running['endpoint']} ({processes}, home {settings.home})")
     return 0
 
 
@@ -210,16 +210,19 @@ def _serve(settings: Settings, *, first: bool) -> int:
 
     state = settings.home / STATE
 
-    def ready() -> None:
+    def tell(gateways: Sequence[int] = ()) -> None:
         told = {"pid": os.getpid(), "endpoint": settings.endpoint, "port": settings.port, "host": settings.host,
-                "version": __version__}  # fmt: skip
+                "version": __version__, "gateways": list(gateways)}  # fmt: skip
         state.write_text(json.dumps(told))
+
+    def ready() -> None:
+        tell()
         _greet(settings, first=first)
 
     with _alone(settings.home):
         state.unlink(missing_ok=True)
         try:
-            Server(settings, on_ready=ready).run()
+            Server(settings, on_ready=ready, on_gateways=tell).run()
         except (CannotListen, UnusableKey) as error:
             raise _Refused(str(error)) from error
         except DatabaseError as error:

@@ -98,6 +98,12 @@ def load(environ: Mapping[str, str], **overrides: object) -> Settings:
     return Settings(**values)  # type: ignore[arg-type]  # checked by _KINDS
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables from which `load` makes the same settings."""
+    values = {name: getattr(settings, name) for name in ("home", *_KINDS)}
+    return {variable(name): str(int(value) if isinstance(value, bool) else value) for name, value in values.items()}
+
+
 _KINDS: Mapping[str, type] = {
     "host": str,
     "port": int,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from clary.http import Request
     from clary.protocol.model import Models
 
-__all__ = ["Call", "Router", "RoutingError"]
+__all__ = ["Call", "Router", "RoutingError", "signing_name"]
 
 CBOR = "smithy-rpc-v2-cbor"
 _CREDENTIAL = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
@@ -96,7 +96,7 @@ class Router:
         target = http.headers.get("x-amz-target")
         if target is not None:
             return self._target_call(target)
-        signed_for = _signing_name(http)
+        signed_for = signing_name(http)
         if "smithy-protocol" in http.headers:
             return self._cbor_call(http.path)
         if signed_for == "s3" or (signed_for is None and not _is_form_call(http)):
@@ -214,7 +214,8 @@ def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
     return labels
 
 
-def _signing_name(http: Request) -> str | None:
+def signing_name(http: Request) -> str | None:
+    """The service that a request says it is signed for; None when it says nothing."""
     authorization = http.headers.get("authorization")
     if authorization is not None:
         match = _CREDENTIAL.search(authorization)
