@@ -25,6 +25,7 @@ from clary.clock import SystemClock
 from clary.compute.probe import probe
 from clary.connection import Connection
 from clary.controllers.bucket_lifecycle import BucketLifecycleController
+from clary.controllers.bucket_notification import BucketNotificationController
 from clary.controllers.capacity import Capacity
 from clary.controllers.endpoint import EndpointController
 from clary.controllers.identity import PREFIX, CredentialsPage
@@ -147,6 +148,7 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         EndpointController(platform, backend),
         LogGroupController(platform),
         BucketLifecycleController(platform),
+        BucketNotificationController(platform),
         TransformJobController(platform, backend, capacity),
         TuningJobController(platform),
         MonitoringScheduleController(platform),

@@ -13,7 +13,9 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from clary import object_events
 from clary.errors import ServiceError
+from clary.object_events import Happening
 from clary.store.objects import lifecycle
 from clary.store.objects.uploads import UploadQuery
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from clary.platform import Platform
-    from clary.store.objects import Upload, Version
+    from clary.store.objects import Meta, Upload, Version
     from clary.store.objects.lifecycle import Due, Rule
     from clary.store.records import Record
 
@@ -101,8 +103,8 @@ class BucketLifecycleController:
             if action.action == "Expiration":
                 return self._expire(bucket, action.version, now)
             if action.storage_class:
-                return self._move(action)
-            return self._remove(action, now)
+                return self._move(bucket, action)
+            return self._remove(bucket, action, now)
         return False
 
     def _expire(self, bucket: Record, version: Version, now: datetime) -> bool:
@@ -112,10 +114,12 @@ class BucketLifecycleController:
                 raise _Changed
 
         versioning = bucket.spec.get("Versioning", {}).get("Status", "")
-        self._index.remove(bucket.name, version.key, versioning, int(now.timestamp()), still_current)
+        marker = self._index.remove(bucket.name, version.key, versioning, int(now.timestamp()), still_current)
+        name = "LifecycleExpiration:Delete" if marker is None else "LifecycleExpiration:DeleteMarkerCreated"
+        self._tell(bucket, name, marker or version)
         return True
 
-    def _remove(self, action: Due, now: datetime) -> bool:
+    def _remove(self, bucket: Record, action: Due, now: datetime) -> bool:
         version = action.version
         latest = self._objects.versions_of(version.bucket, version.key, 2)
         if action.action == "ExpiredObjectDeleteMarker" and [each.sequence for each in latest] != [version.sequence]:
@@ -123,16 +127,28 @@ class BucketLifecycleController:
         if action.action == "NoncurrentVersionExpiration" and latest[:1] and latest[0].sequence == version.sequence:
             return False
         removed = self._index.remove_version(version.bucket, version.key, version.version_id, now.timestamp())
-        return removed is not None
+        if removed is None:
+            return False
+        self._tell(bucket, "LifecycleExpiration:Delete", removed)
+        return True
 
-    def _move(self, action: Due) -> bool:
+    def _move(self, bucket: Record, action: Due) -> bool:
         version = self._index.get(action.version.bucket, action.version.key, action.version.version_id)
         if version is None or version.sequence != action.version.sequence:
             return False
-        meta = version.meta
-        meta.headers["StorageClass"] = action.storage_class
-        self._index.describe(version, meta)
+
+        def move(meta: Meta) -> None:
+            meta.headers["StorageClass"] = action.storage_class
+
+        self._index.edit(version, move)
+        self._tell(bucket, "LifecycleTransition", version)
         return True
+
+    def _tell(self, bucket: Record, name: str, version: Version) -> None:
+        if object_events.asks(bucket):
+            version_id = version.version_id if bucket.spec.get("Versioning") else ""
+            happening = Happening.by_platform(name, version, self._platform.clock.now(), version_id)
+            object_events.tell(self._platform, bucket, happening)
 
     def _abort_uploads(self, bucket: Record, rules: Sequence[Rule], now: datetime, done: dict[str, int]) -> None:
         for upload in list(overdue_uploads(self._platform, bucket.name, rules, now)):

@@ -326,9 +326,9 @@ def _as_modelled(name: str, _: Shape) -> str:
 
 _ROOT = Path(None, "")
 
-_OPEN_ENUMS = frozenset({"BucketCannedACL", "BucketLocationConstraint", "ChecksumMode"})
+_OPEN_ENUMS = frozenset({"BucketCannedACL", "BucketLocationConstraint", "ChecksumMode", "Event", "FilterRuleName"})
 """Regions grow with AWS, while any name is good here; the C++ SDK, and Arrow with it, spells the mode in lower case;
-`log-delivery-write` is not in the model."""
+`log-delivery-write` is not in the model; S3 refuses events and filters of notifications in words of its own."""
 
 _NAMES: Mapping[str, Callable[[str, Shape], str]] = {"s3": _as_modelled, "ec2": _as_modelled}
 

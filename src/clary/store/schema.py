@@ -133,10 +133,16 @@ CREATE INDEX parts_by_file ON parts (file);
 
 OBJECT_EVENTS = """
 CREATE TABLE object_events (       -- what happened to objects and is yet to be told or replicated
-    id     INTEGER PRIMARY KEY,
-    bucket TEXT NOT NULL,
-    event  TEXT NOT NULL           -- JSON
+    id       INTEGER PRIMARY KEY,
+    bucket   TEXT NOT NULL,
+    target   TEXT NOT NULL,        -- what for, and whom to tell
+    key      TEXT NOT NULL,
+    event    TEXT NOT NULL,        -- JSON
+    at       REAL NOT NULL,        -- when it happened, in seconds since 1970
+    attempts INTEGER NOT NULL,
+    due      REAL NOT NULL         -- when to try again; at first, when it happened
 );
+CREATE INDEX object_events_by_target ON object_events (bucket, target, id);
 """
 
 MIGRATIONS: tuple[str, ...] = (

@@ -11,6 +11,7 @@ from clary.services.s3.lifecycle import Lifecycle
 from clary.services.s3.listing import Listing
 from clary.services.s3.lock import ObjectLock
 from clary.services.s3.multipart import Multipart
+from clary.services.s3.notification import Notification
 from clary.services.s3.objects import Objects
 from clary.services.s3.policy import BucketPolicy
 from clary.services.s3.post import Post
@@ -25,6 +26,7 @@ SERVICE = Service(
     BucketPolicy,
     BucketEncryption,
     Lifecycle,
+    Notification,
     Objects,
     Copying,
     Multipart,

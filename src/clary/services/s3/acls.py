@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clary.services.s3 import grants
+from clary.services.s3 import events, grants
 from clary.services.s3.access import refuse_public_acl
 from clary.services.s3.bucket import acls_are_off, bucket_of, canonical_id, edit
 from clary.services.s3.errors import AccessControlListNotSupported, MissingSecurityHeader, UnexpectedContent
@@ -57,7 +57,9 @@ class AccessControlLists:
         def change(meta: Meta) -> None:
             meta.acl = acl
 
-        self._platform.objects.index.edit(version, change)
+        with self._platform.objects.index.transaction():
+            self._platform.objects.index.edit(version, change)
+            events.changed(self._platform, ctx, bucket, version)
         return version_member(bucket, version)
 
 

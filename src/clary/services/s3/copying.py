@@ -11,6 +11,7 @@ from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import refuse_unmet, write_condition
 from clary.services.s3.copy_source import CopySource
 from clary.services.s3.errors import InvalidArgument, InvalidRequest, NoSuchUpload, PreconditionFailed
+from clary.services.s3.events import changed
 from clary.services.s3.lifecycle import expiration_member
 from clary.services.s3.meta import meta_of
 from clary.services.s3.multipart import part_number
@@ -69,7 +70,9 @@ class Copying:
                 checksum,
                 meta,
             )
-            copy = self._objects.index.put(new, content, versioning_of(target), condition)
+            with self._objects.index.transaction():
+                copy = self._objects.index.put(new, content, versioning_of(target), condition)
+                changed(self._platform, ctx, target, copy)
         result = {"ETag": copy.etag, "LastModified": copy.modified, **integrity.told(checksum)}
         members = {"CopyObjectResult": result, **encryption.told(meta, request), **version_member(target, copy)}
         return {**members, **_source_version(origin, version), **expiration_member(target, copy)}

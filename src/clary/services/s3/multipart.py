@@ -21,6 +21,7 @@ from clary.services.s3.errors import (
     MalformedXML,
     NoSuchUpload,
 )
+from clary.services.s3.events import changed
 from clary.services.s3.lifecycle import abort_members
 from clary.services.s3.listing import Encode, echo, encoder
 from clary.services.s3.meta import meta_of, refuse_unsupported
@@ -106,9 +107,11 @@ class Multipart:
             checksum,
             upload.meta,
         )
-        version = self._uploads.complete(upload, new, parts, versioning_of(bucket), write_condition(request))
-        if version is None:
-            raise NoSuchUpload(upload.upload_id)
+        with self._objects.index.transaction():
+            version = self._uploads.complete(upload, new, parts, versioning_of(bucket), write_condition(request))
+            if version is None:
+                raise NoSuchUpload(upload.upload_id)
+            changed(self._platform, ctx, bucket, version)
         return _completed(ctx, bucket, version, request)
 
     def abort_multipart_upload(self, _: Context, request: api.AbortMultipartUploadRequest) -> None:

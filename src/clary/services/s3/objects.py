@@ -12,6 +12,7 @@ from clary.services.s3.access import Target, object_checks
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
 from clary.services.s3.errors import EntityTooLarge, InvalidRequest, MalformedXML
+from clary.services.s3.events import changed, deleted, marked
 from clary.services.s3.lifecycle import expiration_member
 from clary.services.s3.lock import lock_members, may_bypass, refuse_unchecked
 from clary.services.s3.meta import DEFAULT_CONTENT_TYPE, meta_of, refuse_unsupported
@@ -96,21 +97,28 @@ class Objects:
 
     def _delete(self, ctx: Context, bucket: Record, wanted: Members) -> Document:
         """Removes one object; tells it as DeleteObjects does."""
-        key, version_id = wanted["Key"], wanted.get("VersionId")
-        if version_id:
-            now, bypass = ctx.now.timestamp(), may_bypass(self._platform, ctx, bucket, wanted)
-            version = self._objects.index.remove_version(bucket.name, key, version_id, now, bypass=bypass)
-            told = {"Key": key, "VersionId": version_id}
-            if version is not None and version.deleted:
-                told.update(DeleteMarker=True, DeleteMarkerVersionId=version_id)
-            return told
-        condition = delete_condition(wanted)
-        marker = self._objects.index.remove(
-            bucket.name, key, versioning_of(bucket), int(ctx.now.timestamp()), condition
-        )
-        if marker is None:
-            return {"Key": key}
+        key = wanted["Key"]
+        with self._objects.index.transaction():
+            if wanted.get("VersionId"):
+                return self._delete_version(ctx, bucket, wanted)
+            now, condition = int(ctx.now.timestamp()), delete_condition(wanted)
+            marker = self._objects.index.remove(bucket.name, key, versioning_of(bucket), now, condition)
+            if marker is None:
+                deleted(self._platform, ctx, bucket, key, None)
+                return {"Key": key}
+            marked(self._platform, ctx, bucket, marker)
         return {"Key": key, "DeleteMarker": True, "DeleteMarkerVersionId": marker.version_id}
+
+    def _delete_version(self, ctx: Context, bucket: Record, wanted: Members) -> Document:
+        key, version_id = wanted["Key"], wanted["VersionId"]
+        now, bypass = ctx.now.timestamp(), may_bypass(self._platform, ctx, bucket, wanted)
+        version = self._objects.index.remove_version(bucket.name, key, version_id, now, bypass=bypass)
+        told: Document = {"Key": key, "VersionId": version_id}
+        if version is not None:
+            deleted(self._platform, ctx, bucket, key, version)
+            if version.deleted:
+                told.update(DeleteMarker=True, DeleteMarkerVersionId=version_id)
+        return told
 
     def _read(self, ctx: Context, request: Members, *, content: bool) -> Reply:
         refuse_unsupported(request)
@@ -176,7 +184,10 @@ async def store(
         bucket = bucket_of(platform, request)
         now = int(ctx.now.timestamp())
         new = NewObject(bucket.name, request["Key"], content.size, content.etag, now, checksum, meta)
-        return bucket, platform.objects.index.put(new, content, versioning_of(bucket), condition)
+        with platform.objects.index.transaction():
+            version = platform.objects.index.put(new, content, versioning_of(bucket), condition)
+            changed(platform, ctx, bucket, version)
+        return bucket, version
 
 
 def written(bucket: Record, version: Version, request: Members) -> Document:

@@ -91,9 +91,6 @@ class BucketSettings:
     put_bucket_logging = recorded(stored("BucketLoggingStatus"))
     get_bucket_logging = recorded(told("BucketLoggingStatus", {}))
 
-    put_bucket_notification_configuration = recorded(stored("NotificationConfiguration"))
-    get_bucket_notification_configuration = recorded(told("NotificationConfiguration", {}))
-
     put_bucket_ownership_controls = stored("OwnershipControls")
     get_bucket_ownership_controls = told(
         "OwnershipControls",

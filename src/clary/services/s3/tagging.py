@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clary.http import Reply
+from clary.services.s3 import events
 from clary.services.s3.bucket import bucket_of
 from clary.services.s3.meta import MAX_OBJECT_TAGS, tag_set, tags_of_set
 from clary.services.s3.objects import version_member
@@ -44,7 +45,9 @@ class Tagging:
         def change(meta: Meta) -> None:
             meta.tags = tags
 
-        self._platform.objects.index.edit(version, change)
+        with self._platform.objects.index.transaction():
+            self._platform.objects.index.edit(version, change)
+            events.changed(self._platform, ctx, bucket, version)
         return version_member(bucket, version)
 
     def _version(self, ctx: Context, request: Members) -> tuple[Record, Version]:

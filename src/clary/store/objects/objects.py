@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from clary.http import FileSlices, Stored
 from clary.store.objects import scan
 from clary.store.objects.checksums import FULL_OBJECT, Digests
+from clary.store.objects.events import Events
 from clary.store.objects.index import Index, named
 from clary.store.objects.listing import Page, PageQuery, list_keys, list_versions
 from clary.store.objects.readers import Readers
@@ -54,6 +55,7 @@ class Objects:
         self.sweeper = Sweeper(folder, files, partial(named, database), self._readers)
         self.index = Index(database, self.sweeper)
         self.uploads = Uploads(database, self.index)
+        self.events = Events(database)
 
     def open(self) -> None:
         """Begins to sweep away content that nothing names."""
