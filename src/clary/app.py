@@ -21,6 +21,7 @@ from clary.audit.upkeep import Upkeep
 from clary.auth.authorize import Authorizer
 from clary.auth.credentials import Credentials
 from clary.auth.sigv4 import Authenticator
+from clary.bucket_host import WEBSITE_PREFIX
 from clary.clock import SystemClock
 from clary.compute.probe import probe
 from clary.connection import Connection
@@ -51,6 +52,7 @@ from clary.protocol.model import Models
 from clary.protocol.route import Router
 from clary.protocol.validate import Validators
 from clary.proxy import Proxy
+from clary.services.s3.cors import CorsHeaders
 from clary.store.audit import Index, IndexFile, Segments
 from clary.store.engines import open_database
 from clary.store.keyring import Keyring
@@ -60,6 +62,7 @@ from clary.store.objects.opening import open_objects
 from clary.store.records import Records
 from clary.store.spool import Spool
 from clary.tls import Authority, TlsTunnel
+from clary.website import WebsitePage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,6 +136,8 @@ def build(settings: Settings, clock: Clock) -> Parts:
     gateway.add_page(PREFIX, CredentialsPage(platform))
     gateway.add_page(METADATA_PREFIX, MetadataPage(platform))
     gateway.add_page("/_clary/health", _health)
+    gateway.add_page(WEBSITE_PREFIX, WebsitePage(platform, gateway.handle))
+    gateway.add_headers("s3", CorsHeaders(platform))
     notebooks = NotebookProxy(platform)
     gateway.add_page(notebook_access.PREFIX, notebooks.page)
     upkeep = Upkeep(segments, audit, clock, timedelta(days=settings.audit_days))

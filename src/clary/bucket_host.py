@@ -9,6 +9,8 @@ import re
 from typing import NamedTuple
 
 AWS_DOMAIN = "amazonaws.com"
+WEBSITE_PREFIX = "/_website/"
+"""Where websites are also found, for clients without names for their hosts: the bucket and the path follow."""
 
 _REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
 _SERVICE = re.compile(rf"(?:(.+)\.)?s3(?:\.dualstack)?(?:[.-]{_REGION})?")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from clary.audit.trail import Attempt
+from clary.bucket_host import WEBSITE_PREFIX, bucket_host
 from clary.context import Context
 from clary.errors import InternalFailure, ServiceError
 from clary.http import BytesBody, ClientGone, Request, Response, Stored, begun, read
@@ -34,6 +35,8 @@ READ_ONLY = ("Get", "Describe", "List", "Head", "Invoke", "Search", "Filter", "B
 """Operations that begin so write nothing that a caller relies on, and so need not wait for the disk."""
 
 Page = Callable[[Request], Awaitable[Response]]
+Headers = Callable[[Request, Mapping[str, str]], Mapping[str, str]]
+"""Takes a request and what its path names; tells headers that belong to the answer, whatever it is."""
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +60,20 @@ class Gateway:
         self._authenticator = who
         self._invoke = invoke
         self._pages: dict[str, Page] = {}
+        self._headers: dict[str, Headers] = {}
         self._flush: asyncio.Task[None] | None = None
 
     def add_page(self, prefix: str, page: Page) -> None:
         """Serves every path that begins with `prefix` from `page` rather than as an AWS call."""
         self._pages[prefix] = page
 
+    def add_headers(self, service: str, headers: Headers) -> None:
+        """Has `headers` add to every answer of a service."""
+        self._headers[service] = headers
+
     async def handle(self, http: Request) -> Response:
         """The response to one request; raises ClientGone only."""
-        page = self._page(http.path)
+        page = self._page(http)
         if page is not None:
             return await page(http)
         request_id = str(uuid.uuid4())
@@ -78,6 +86,8 @@ class Gateway:
         else:
             attempt = Attempt.over_http(request_id, (call.service, call.operation), self._clock.now(), http)
             response = await self._serve(http, call, attempt)
+            if beside := self._headers.get(call.service):
+                response.headers.update(beside(http, call.parameters))
         self._invoke.trail.write(attempt, response.status)
         return response
 
@@ -149,9 +159,12 @@ class Gateway:
     def _refuse(self, call: Call, error: ServiceError, request_id: str, path: str) -> Response:
         return serialize_error(call.protocol, call.service, error, request_id, operation=call.operation, resource=path)
 
-    def _page(self, path: str) -> Page | None:
+    def _page(self, http: Request) -> Page | None:
+        host = http.headers.get("host", "")
+        if ".s3-website" in host and bucket_host(host, self._settings.s3_domain).website:
+            return self._pages.get(WEBSITE_PREFIX)
         for prefix, page in self._pages.items():
-            if path.startswith(prefix):
+            if http.path.startswith(prefix):
                 return page
         return None
 

@@ -17,6 +17,7 @@ from clary.services.s3.policy import BucketPolicy
 from clary.services.s3.post import Post
 from clary.services.s3.settings import BucketSettings
 from clary.services.s3.tagging import Tagging
+from clary.services.s3.website import Website
 from clary.services.service import Service
 
 SERVICE = Service(
@@ -35,6 +36,7 @@ SERVICE = Service(
     AccessControlLists,
     Attributes,
     ObjectLock,
+    Website,
     Post,
     Cors,
     access=access,

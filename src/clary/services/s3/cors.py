@@ -1,16 +1,22 @@
-"""May a web page from elsewhere send a request: the question that browsers ask first."""
+"""May a web page from elsewhere send a request, which browsers ask first, and may it read the answer.
+
+Source: "Using cross-origin resource sharing (CORS)", Amazon S3 user guide.
+"""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from clary.services.s3.bucket import bucket_of
+from clary.services.s3.bucket import bucket_of, find
 from clary.services.s3.errors import AccessForbidden, BadRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clary.api import s3 as api
     from clary.context import Context
+    from clary.http import Request
     from clary.platform import Platform
     from clary.services.service import Document
 
@@ -33,6 +39,34 @@ class Cors:
             if _fits(rule, origin, method, wanted):
                 return _allowed(rule, origin, wanted)
         raise AccessForbidden("CORSResponse: This CORS request is not allowed.")
+
+
+class CorsHeaders:
+    """What the answer to any request tells a page from elsewhere: whether it may read it."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def __call__(self, http: Request, names: Mapping[str, str]) -> dict[str, str]:
+        """The headers for the request's origin, if it tells one and a rule of the bucket fits."""
+        origin = http.headers.get("origin")
+        if not origin or http.method == "OPTIONS" or not names.get("Bucket"):
+            return {}
+        bucket = find(self._platform, names["Bucket"])
+        for rule in bucket.spec.get("CORSConfiguration", {}).get("CORSRules", []) if bucket is not None else []:
+            if _fits(rule, origin, http.method, []):
+                return {_HEADERS[name]: value for name, value in _allowed(rule, origin, []).items()}
+        return {}
+
+
+_HEADERS = {
+    "AllowCredentials": "Access-Control-Allow-Credentials",
+    "AllowMethods": "Access-Control-Allow-Methods",
+    "AllowOrigin": "Access-Control-Allow-Origin",
+    "ExposeHeaders": "Access-Control-Expose-Headers",
+    "MaxAge": "Access-Control-Max-Age",
+    "Vary": "Vary",
+}
 
 
 def _fits(rule: Document, origin: str, method: str, headers: list[str]) -> bool:

@@ -15,7 +15,6 @@ from clary.services.s3.errors import (
     NoSuchCORSConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     NoSuchTagSet,
-    NoSuchWebsiteConfiguration,
     OwnershipControlsNotFoundError,
     ReplicationConfigurationNotFoundError,
 )
@@ -106,15 +105,6 @@ class BucketSettings:
         wrapped=True,
     )
     delete_public_access_block = forgotten("PublicAccessBlockConfiguration")
-
-    put_bucket_website = recorded(stored("WebsiteConfiguration"))
-    get_bucket_website = recorded(
-        told(
-            "WebsiteConfiguration",
-            lambda: NoSuchWebsiteConfiguration("The specified bucket does not have a website configuration"),
-        )
-    )
-    delete_bucket_website = recorded(forgotten("WebsiteConfiguration"))
 
     put_bucket_accelerate_configuration = recorded(stored("AccelerateConfiguration"))
     get_bucket_accelerate_configuration = recorded(told("AccelerateConfiguration", {}))
