@@ -236,13 +236,14 @@ def _data(operator: str, value: str, wanted: str) -> bool:
             return ipaddress.ip_address(value) in ipaddress.ip_network(wanted, strict=False)
     read = _number if operator.startswith("Numeric") else _time
     one, other = read(value), read(wanted)
-    return {
+    results: dict[str, bool] = {
         "Equals": one == other,
         "LessThan": one < other,
         "LessThanEquals": one <= other,
         "GreaterThan": one > other,
         "GreaterThanEquals": one >= other,
-    }[operator.removeprefix("Numeric").removeprefix("Date")]
+    }
+    return results[operator.removeprefix("Numeric").removeprefix("Date")]
 
 
 def _number(text: str) -> Any:

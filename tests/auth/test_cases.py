@@ -139,7 +139,7 @@ def compiled(statements: list[dict[str, Any]], version: str) -> Policy:
 
 def keys_of(case: Mapping[str, Any], caller: str) -> dict[str, tuple[str, ...]]:
     principal = CALLERS[caller]
-    keys = {key.lower(): (value,) for key, value in case.get("keys", {}).items()}
+    keys: dict[str, tuple[str, ...]] = {key.lower(): (value,) for key, value in case.get("keys", {}).items()}
     keys["aws:userid"] = (principal.user_id,)
     if principal.account:
         keys["aws:principalaccount"] = (principal.account,)
