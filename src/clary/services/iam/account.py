@@ -36,6 +36,12 @@ _QUOTAS = {
     "AccessKeysPerUserQuota": 2,
     "GroupsPerUserQuota": 10,
     "AssumeRolePolicySizeQuota": 2048,
+    "UserPolicySizeQuota": 2048,
+    "GroupPolicySizeQuota": 5120,
+    "RolePolicySizeQuota": 10240,
+    "ServerCertificatesQuota": 20,
+    "SigningCertificatesPerUserQuota": 2,
+    "PolicyVersionsInUseQuota": 10000,
 }
 _FILTERS = {
     "User": entities.USER,
@@ -78,6 +84,7 @@ class Account:
     def get_account_summary(self, ctx: Context, request: Document) -> api.GetAccountSummaryResponse:  # noqa: ARG002  # as all handlers
         """How much there is of everything, and how much there may be."""
         policies = list(self._directory.all(ctx, entities.POLICY))
+        devices = list(self._directory.all(ctx, entities.MFA_DEVICE))
         counts = {
             "Users": self._count(ctx, entities.USER),
             "Groups": self._count(ctx, entities.GROUP),
@@ -85,7 +92,15 @@ class Account:
             "InstanceProfiles": self._count(ctx, entities.INSTANCE_PROFILE),
             "Policies": len(policies),
             "PolicyVersionsInUse": sum(len(policy.spec[entities.VERSIONS]) for policy in policies),
+            "ServerCertificates": self._count(ctx, entities.SERVER_CERTIFICATE),
+            "Providers": self._count(ctx, entities.OIDC_PROVIDER) + self._count(ctx, entities.SAML_PROVIDER),
+            "MFADevices": len(devices),
+            "MFADevicesInUse": sum(entities.OWNER in device.spec for device in devices),
+            "AccountMFAEnabled": 0,
+            "AccountPasswordPresent": 0,
             "AccountAccessKeysPresent": int(bool(self._root_keys(ctx))),
+            "AccountSigningCertificatesPresent": 0,
+            "GlobalEndpointTokenVersion": 1,
         }
         return {"SummaryMap": {**counts, **_QUOTAS}}
 
