@@ -81,10 +81,12 @@ class Sweeper:
         os.close(self._lock)
         os.close(self._search_lock)
 
-    def discard(self, names: Iterable[str]) -> None:
-        """Removes files whose objects are gone, when nobody can be reading them any more."""
-        for name in names:
+    def discard(self, names: Iterable[str]) -> int:
+        """Removes files whose objects are gone, when nobody can be reading them any more; tells how many."""
+        count = 0
+        for count, name in enumerate(names, start=1):  # noqa: B007  # the last one is the answer
             self._discarded.put((time.time(), name))
+        return count
 
     def orphans(self) -> Iterator[str]:
         """The complete files that no row names and nobody protects."""
@@ -98,13 +100,13 @@ class Sweeper:
                 if self._closing.wait(PAUSE_S):
                     return
 
-    def search(self) -> None:
-        """Discards all orphans, unless another process is searching for them already."""
+    def search(self) -> int:
+        """Discards all orphans, unless another process is searching for them already; tells how many."""
         if not _locked(self._search_lock):
-            return
+            return 0
         try:
             self._files.remove_abandoned(time.time() - self._grace_s)
-            self.discard(self.orphans())
+            return self.discard(self.orphans())
         finally:
             fcntl.flock(self._search_lock, fcntl.LOCK_UN)
 
