@@ -8,6 +8,7 @@ import re
 import socket
 import string
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -86,7 +87,8 @@ class Wire:
             try:
                 connection.sendall(data)
                 if not ends:
-                    connection.shutdown(socket.SHUT_WR)
+                    with suppress(OSError):  # the server may have answered and closed already
+                        connection.shutdown(socket.SHUT_WR)
                 return self._read(connection)
             except (ConnectionResetError, BrokenPipeError):
                 return 0
