@@ -17,14 +17,13 @@ from clary import object_events
 from clary.errors import ServiceError
 from clary.object_events import Happening
 from clary.store.objects import lifecycle
-from clary.store.objects.uploads import UploadQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from clary.platform import Platform
-    from clary.store.objects import Meta, Upload, Version
+    from clary.store.objects import Meta, Version
     from clary.store.objects.lifecycle import Due, Rule
     from clary.store.records import Record
 
@@ -151,7 +150,7 @@ class BucketLifecycleController:
             object_events.tell(self._platform, bucket, happening)
 
     def _abort_uploads(self, bucket: Record, rules: Sequence[Rule], now: datetime, done: dict[str, int]) -> None:
-        for upload in list(overdue_uploads(self._platform, bucket.name, rules, now)):
+        for upload, _ in list(lifecycle.overdue(self._objects.uploads, bucket.name, rules, now)):
             if self._objects.uploads.abort(upload):
                 done["AbortIncompleteMultipartUpload"] = done.get("AbortIncompleteMultipartUpload", 0) + 1
 
@@ -159,14 +158,3 @@ class BucketLifecycleController:
 def next_midnight(now: datetime) -> datetime:
     """When the day ends, in UTC."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-
-
-def overdue_uploads(platform: Platform, bucket: str, rules: Sequence[Rule], now: datetime) -> Iterable[Upload]:
-    """The uploads that rules give up by now."""
-    after = ("", "")
-    while True:
-        page = platform.objects.uploads.page(UploadQuery(bucket, "", "", after, 1000))
-        yield from (upload for upload in page.uploads if lifecycle.aborted(rules, upload, now))
-        if page.last is None:
-            return
-        after = page.last

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 LEASE_S = 3600.0
 """Longer than any step; a restart of the process frees all leases."""
 
-IDLE_S = 30.0
+IDLE_S = 1.0
+"""How long what other processes made due may go unseen."""
+
 RETRY_S = 2.0
 PATIENCE = 5
 

@@ -11,9 +11,12 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clary.store.objects.uploads import UploadQuery
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from clary.store.objects.uploads import Uploads
     from clary.store.objects.version import Upload, Version
 
 DAY_S = 86_400
@@ -131,10 +134,16 @@ def abort(found: Iterable[Rule], key: str, initiated: float) -> tuple[datetime, 
     return min(ends, default=None)
 
 
-def aborted(found: Iterable[Rule], upload: Upload, now: datetime) -> str:
-    """The rule that gives an upload up by now; empty: none."""
-    end = abort(found, upload.key, upload.initiated)
-    return end[1] if end is not None and end[0] <= now else ""
+def overdue(uploads: Uploads, bucket: str, found: Sequence[Rule], now: datetime) -> Iterator[tuple[Upload, str]]:
+    """The uploads that are given up by now, each with its rule; asked for page by page."""
+    after: tuple[str, str] | None = ("", "")
+    while after is not None:
+        page = uploads.page(UploadQuery(bucket, "", "", after, 1000))
+        for upload in page.uploads:
+            end = abort(found, upload.key, upload.initiated)
+            if end is not None and end[0] <= now:
+                yield upload, end[1]
+        after = page.last
 
 
 def _rule(document: Mapping[str, Any], *, small_archives: bool) -> Rule:

@@ -1,0 +1,1 @@
+"""Commands of the command line, one module for each; `cli` has those that start and stop the platform."""
