@@ -146,6 +146,7 @@ class Gateway:
             secure=http.scheme == "https",
             user_agent=http.headers.get("user-agent", ""),
             referer=http.headers.get("referer", ""),
+            signed=signature.keys,
         )
 
     async def _sync(self) -> None:
