@@ -1,24 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.store.audit import Event, Search
+from tests.audit.world import event_of
 
 if TYPE_CHECKING:
     from tests.cloud import Cloud
-
-
-def find(cloud: Cloud, **wanted: Any) -> list[Event]:
-    return list(cloud.parts.platform.audit.search(Search(**wanted)).events)
-
-
-def event_of(cloud: Cloud, response: dict[str, Any]) -> Event:
-    event = cloud.parts.platform.audit.get(response["ResponseMetadata"]["RequestId"])
-    assert event is not None
-    return event
 
 
 def test_a_call_is_kept_with_who_what_and_the_answer(cloud: Cloud) -> None:

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from clary.auth.keys import RequestKeys
+from clary.auth.keys import RequestKeys, principal_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from clary.auth.authorize import Ruling
+    from clary.auth.check import Check
     from clary.context import Context
 
 MOST_CHARACTERS = 20_480
 """The largest bucket policy."""
 
-_GLOBAL = (
-    "aws:calledvia", "aws:currenttime", "aws:epochtime", "aws:multifactorauthage", "aws:multifactorauthpresent",
-    "aws:principalaccount", "aws:principalarn", "aws:principalisawsservice", "aws:principaltype", "aws:referer",
-    "aws:requestedregion", "aws:resourceaccount", "aws:securetransport", "aws:sourceaccount", "aws:sourcearn",
-    "aws:sourceidentity", "aws:sourceip", "aws:tokenissuetime", "aws:useragent", "aws:userid", "aws:username",
+_REQUEST = (
+    "aws:calledvia", "aws:currenttime", "aws:epochtime", "aws:referer", "aws:requestedregion", "aws:resourceaccount",
+    "aws:securetransport", "aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:tokenissuetime", "aws:useragent",
     "aws:viaawsservice",
 )  # fmt: skip
+_LATE = re.compile(r'"((?:s3:|aws:ResourceTag/)[^"*?$ ]+)"\s*:', re.IGNORECASE)
+"""A key of a condition that S3 tells only when a policy asks for it."""
 
 
 def refusal(ctx: Context, ruling: Ruling) -> dict[str, Any]:
     """The condition keys that the request had, and the policies that came with it or hang on the resource."""
     check = ruling.check
-    lookup = RequestKeys(ctx, check.keys, {})
-    keys = {key: lookup(key) for key in _GLOBAL}
-    keys.update({name: _values(value) for name, value in check.keys.items()})
+    lookup = RequestKeys(ctx, check, {})
+    keys: dict[str, Any] = {key: lookup(key) for key in (*_REQUEST, *_asked(check))}
+    keys |= {**principal_keys(ctx), **ctx.principal.session_keys, **ctx.signed, **check.keys}
     return {
-        "keys": {name: list(values) for name, values in keys.items() if values is not None},
+        "keys": {name.lower(): _values(value) for name, value in keys.items() if value is not None},
         "tags": dict(ctx.principal.session_tags),
-        "resource_policies": [text[:MOST_CHARACTERS] for text in check.resource_policies],
+        "resource_policies": [text[:MOST_CHARACTERS] for text in check.resource_policies if text],
         "session_policies": list(ctx.principal.session_policies),
         "owner": check.owner or ctx.account,
         "trust": check.trust,
     }
 
 
-def _values(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _asked(check: Check) -> Iterable[str]:
+    if check.late is None:
+        return ()
+    return {key.lower() for text in check.resource_policies for key in _LATE.findall(text)}
+
+
+def _values(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,45 @@
+"""What commands read of a home folder, whether the platform runs or not."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clary.settings import Settings, load
+from clary.store.audit import Index, IndexFile
+from clary.store.database import DatabaseError
+from clary.store.engines import open_database, place
+from clary.store.records import Records
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The records and the audit log of a platform."""
+
+    settings: Settings
+    records: Records
+    audit: Index
+
+
+@contextmanager
+def opened(options: argparse.Namespace) -> Iterator[Home]:
+    """The home folder that the options name.
+
+    Raises:
+        ValueError: there is no platform in it, or it cannot be read.
+    """
+    settings = load(os.environ, home=options.home)
+    folder = settings.home / "audit"
+    if not folder.is_dir():
+        raise ValueError(f"nothing was ever asked of a platform in {settings.home}")
+    try:
+        with closing(open_database(settings)) as database, closing(IndexFile(folder / "index.db")) as index:
+            yield Home(settings, Records(database), Index(index, folder))
+    except (DatabaseError, OSError) as error:
+        raise ValueError(f"{place(settings)} cannot be used: {error}") from error
