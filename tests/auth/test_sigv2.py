@@ -32,7 +32,7 @@ def signed(caller: Caller, method: str, path: str) -> Request:
     return caller.sign(botocore.auth.HmacV1Auth(caller.keys), request)
 
 
-@pytest.mark.parametrize("path", ["/b/k", "/b/a%20key?versionId=7&acl", "/?uploads"])
+@pytest.mark.parametrize("path", ["/b/k", "/b/a%20key?versionId=7&acl", "/?uploads", "/b"])
 def test_header(authenticator: Authenticator, caller: Caller, path: str) -> None:
     signature = authenticator.authenticate(signed(caller, "PUT", path), "s3", s3=True)
     assert signature.principal.access_key == caller.keys.access_key

@@ -41,7 +41,8 @@ class SignedV2:
     access_key: str
     token: str
     signature: str
-    string_to_sign: str
+    strings_to_sign: tuple[str, ...]
+    """Any of them will do."""
     moment: datetime | None
     """When it was made; None in a URL."""
 
@@ -59,9 +60,9 @@ def of_query(http: Request, s3_domain: str, now: datetime) -> SignedV2:
     if int(expires) < now.timestamp():
         raise errors.presigned_expired(datetime.fromtimestamp(int(expires), UTC), now)
     amz = {name: value for name, value in values.items() if name.startswith("x-amz-")}
-    text = _string_to_sign(http, expires, amz, s3_domain)
+    texts = _strings_to_sign(http, expires, amz, s3_domain)
     token = values.get("x-amz-security-token") or http.headers.get("x-amz-security-token", "")
-    return SignedV2(values["AWSAccessKeyId"], token, values["Signature"], text, None)
+    return SignedV2(values["AWSAccessKeyId"], token, values["Signature"], texts, None)
 
 
 def of_header(http: Request, authorization: str, s3_domain: str, now: datetime) -> SignedV2:
@@ -77,8 +78,8 @@ def of_header(http: Request, authorization: str, s3_domain: str, now: datetime) 
     moment = _moment(amz_date or date)
     if abs(now - moment) > errors.MAX_SKEW:
         raise errors.skewed(Family.S3, moment, now)
-    text = _string_to_sign(http, "" if amz_date else date, {}, s3_domain)
-    return SignedV2(access_key, http.headers.get("x-amz-security-token", ""), signature, text, moment)
+    texts = _strings_to_sign(http, "" if amz_date else date, {}, s3_domain)
+    return SignedV2(access_key, http.headers.get("x-amz-security-token", ""), signature, texts, moment)
 
 
 def signature(secret: str, text: str) -> str:
@@ -86,19 +87,21 @@ def signature(secret: str, text: str) -> str:
     return base64.b64encode(hmac.digest(secret.encode(), text.encode("latin-1", "replace"), "sha1")).decode()
 
 
-def _string_to_sign(http: Request, date: str, amz: dict[str, str], s3_domain: str) -> str:
+def _strings_to_sign(http: Request, date: str, amz: dict[str, str], s3_domain: str) -> tuple[str, ...]:
     amz.update({name: value.strip() for name, value in http.headers.items() if name.startswith("x-amz-")})
     headers = [f"{name}:{amz[name]}" for name in sorted(amz)]
     beside = (http.headers.get("content-md5", ""), http.headers.get("content-type", ""), date)
-    return "\n".join([http.method, *beside, *headers, _resource(http, s3_domain)])
+    return tuple("\n".join([http.method, *beside, *headers, each]) for each in _resources(http, s3_domain))
 
 
-def _resource(http: Request, s3_domain: str) -> str:
+def _resources(http: Request, s3_domain: str) -> list[str]:
     signed = sorted((name, sign, value) for name, sign, value in _pairs(http.query) if name in _SUBRESOURCES)
     query = "&".join(f"{name}{sign}{unquote(value)}" for name, sign, value in signed)
     bucket = bucket_host(http.headers.get("host", ""), s3_domain).bucket
     path = f"/{bucket}{http.path}" if bucket else http.path
-    return f"{path}?{query}" if query else path
+    # Clients of AWS sign a bucket with a slash behind it, also where the path has none.
+    paths = [path, f"{path}/"] if path.count("/") == 1 and path != "/" else [path]
+    return [f"{each}?{query}" if query else each for each in paths]
 
 
 def _pairs(query: str) -> list[tuple[str, str, str]]:

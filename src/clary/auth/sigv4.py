@@ -148,9 +148,9 @@ class Authenticator:
 
     def _version_2(self, signed: SignedV2, where: str) -> Signature:
         credential = self._credential(Family.S3, signed.access_key, signed.token)
-        wanted = sigv2.signature(credential.secret, signed.string_to_sign)
-        if not same(wanted, signed.signature):
-            raise errors.mismatch(Family.S3, signed.access_key, signed.signature, signed.string_to_sign)
+        texts = signed.strings_to_sign
+        if not any(same(sigv2.signature(credential.secret, text), signed.signature) for text in texts):
+            raise errors.mismatch(Family.S3, signed.access_key, signed.signature, texts[0])
         keys = {"s3:authtype": where, "s3:signatureversion": "AWS"}
         if signed.moment is not None:
             age_ms = int((self._clock.now() - signed.moment).total_seconds() * 1000)
