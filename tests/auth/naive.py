@@ -93,7 +93,10 @@ def _named(statement: dict[str, Any], asked: Asked) -> str:
         return "" if _spared(statement, asked) else "limited"
     if "Principal" not in statement:
         return "direct"
-    names = _principals(statement["Principal"])
+    return _by(_principals(statement["Principal"]), asked)
+
+
+def _by(names: set[tuple[str, str]], asked: Asked) -> str:
     if names & _me(asked):
         return "direct"
     if names & ({("AWS", "*")} | {("AWS", each) for each in asked.behind}):
@@ -104,9 +107,11 @@ def _named(statement: dict[str, Any], asked: Asked) -> str:
 
 
 def _spared(statement: dict[str, Any], asked: Asked) -> bool:
-    if statement["Effect"] == "Deny" and asked.boundary is not None:
-        return False
     names = _principals(statement["NotPrincipal"])
+    if statement["Effect"] == "Allow":
+        return bool(_by(names, asked))
+    if asked.boundary is not None:
+        return False
     if ("AWS", "*") in names or (asked.kind == "service" and ("Service", asked.name) in names):
         return True
     if asked.kind == "root":
