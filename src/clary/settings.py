@@ -35,8 +35,8 @@ class Settings:
     database: str = ""
     """Where records and the index of objects live: empty for a file below `home`, or `postgresql://...`."""
     objects: str = ""
-    """Where the bytes of objects live: empty for `home`, or `s3://bucket/prefix?endpoint=URL&region=NAME` for a bucket of
-    any S3 server; keys are found as AWS clients find them, or named by `profile`, `access_key_id`, `secret_access_key`."""
+    """Where the bytes of objects live: empty for `home`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME` in any S3
+    server; keys are found as AWS clients find them, or named by `profile`, `access_key_id`, `secret_access_key`."""
     key_file: str = ""
     """The file with the key that seals secrets at rest; empty for `key` below `home`, made at the first start."""
     encrypt: bool = False

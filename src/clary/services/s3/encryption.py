@@ -82,12 +82,7 @@ def asked(ctx: Context, request: Members, bucket: Record) -> tuple[Document, str
 
 def protection(meta: Meta, request: Members) -> Protection:
     """How to keep the bytes of an object that is being written."""
-    return Protection(customer_key(request), opaque=is_opaque(meta))
-
-
-def is_opaque(meta: Meta) -> bool:
-    """Whether the ETag of an object may not be the MD5 of its bytes."""
-    return bool(meta.customer_key) or meta.headers.get("ServerSideEncryption") in KMS
+    return Protection(customer_key(request), opaque=meta.opaque)
 
 
 def told(meta: Meta, request: Members) -> Document:

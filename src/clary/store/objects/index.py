@@ -146,6 +146,13 @@ class Index:
         with self._database.write() as connection:
             connection.execute(_DESCRIBE, (meta.dump(), version.bucket, version.key, version.sequence))
 
+    def buckets(self) -> Iterator[str]:
+        """The names of the buckets that hold versions or uploads."""
+        name = ""
+        while (row := self._database.read(_NEXT_BUCKET, (name, name)).fetchone()) and row[0] is not None:
+            name = row[0]
+            yield name
+
     def is_empty(self, bucket: str) -> bool:
         """Whether a bucket holds neither versions nor delete markers."""
         return self._database.read("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (bucket,)).fetchone() is None
@@ -234,6 +241,12 @@ WHERE bucket = ? AND past = 1 AND key = ?
 AND sequence = (SELECT max(sequence) FROM objects WHERE bucket = ? AND past = 1 AND key = ?)
 """
 _DESCRIBE = "UPDATE objects SET meta = ? WHERE bucket = ? AND past IN (0, 1) AND key = ? AND sequence = ?"
+_NEXT_BUCKET = """
+SELECT min(bucket) FROM (
+    SELECT min(bucket) AS bucket FROM objects WHERE bucket > ?
+    UNION ALL SELECT min(bucket) AS bucket FROM uploads WHERE bucket > ?
+) AS following
+"""
 _NAMED_FILES = """
 SELECT file FROM contents WHERE file IN ({marks}) UNION ALL SELECT file FROM parts WHERE file IN ({marks})
 """

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from clary.store.objects.sealing import Seals
     from clary.store.objects.version import Version
 
-    Place = tuple[bytes | None, str | None, bytes | None]
 
 PLAIN = Protection()
+
+Place = tuple[bytes | None, str | None, bytes | None]
+"""Where a content is: the bytes themselves or the name of a file, and its sealed key."""
 
 
 class Objects:
@@ -49,7 +51,7 @@ class Objects:
 
     def __init__(self, database: Database, files: Files, seals: Seals, folder: Path) -> None:
         self._database = database
-        self._files = files
+        self.files = files
         self._seals = seals
         self._readers = Readers(folder / "readers")
         self.sweeper = Sweeper(folder, files, partial(named, database), self._readers)
@@ -84,7 +86,7 @@ class Objects:
             in_file: a part of an upload, which is always a file.
         """
         key = self._seals.new(protection.customer_key)
-        digests, size, data, file = await receive(body, algorithms, self._files, key, in_file=in_file)
+        digests, size, data, file = await receive(body, algorithms, self.files, key, in_file=in_file)
         md5 = digests.md5().hex()
         sealed_key = key.sealed if key else None
         content = Content(size, md5, protection.etag(md5), digests.values(), data, file, sealed_key)
@@ -117,7 +119,7 @@ class Objects:
         if algorithm not in content.checksums:
             digests = Digests((algorithm,))
             place = (content.bytes, content.file, content.sealed_key)
-            async for chunk in chunks(self._piece(place, content.size, (0, content.size), key)):
+            async for chunk in chunks(self.piece(place, content.size, (0, content.size), key)):
                 await asyncio.to_thread(digests.update, chunk)
             content.checksums.update(digests.values())
         return content.checksums[algorithm]
@@ -135,7 +137,7 @@ class Objects:
         if version.upload_id is not None:
             pieces = self._pieces(version.upload_id, (start, end), key)
             return pieces[0] if len(pieces) == 1 else FileSlices(pieces, self._readers.reading)
-        body = self._piece((version.bytes, version.file, version.sealed_key), version.size, (start, end), key)
+        body = self.piece((version.bytes, version.file, version.sealed_key), version.size, (start, end), key)
         return b"".join(body.chunks()) if version.bytes is not None and isinstance(body, Stored) else body
 
     def list_keys(self, query: PageQuery) -> Page:
@@ -164,7 +166,7 @@ class Objects:
         if not (version.has_md5 or protection.opaque):
             return None
         # Content files never change, so two objects may share one.
-        name = await asyncio.to_thread(self._files.link, version.file)
+        name = await asyncio.to_thread(self.files.link, version.file)
         if not name:
             return None
         md5 = version.etag.strip('"')
@@ -177,8 +179,8 @@ class Objects:
             yield
         finally:
             if content.file and not content.kept:
-                await asyncio.to_thread(self._files.remove, content.file)
-            self._files.release(content.file)
+                await asyncio.to_thread(self.files.remove, content.file)
+            self.files.release(content.file)
 
     def _pieces(self, upload_id: str, extent: tuple[int, int], key: bytes | None) -> list[Stored]:
         pieces: list[Stored] = []
@@ -187,20 +189,20 @@ class Objects:
         for part in self.uploads.parts(upload_id):
             within = max(start - position, 0), min(end - position, part.size)
             if within[0] < within[1]:
-                piece = self._piece((None, part.file, part.sealed_key), part.size, within, key)
+                piece = self.piece((None, part.file, part.sealed_key), part.size, within, key)
                 assert isinstance(piece, Stored)  # noqa: S101  # parts are files
                 pieces.append(piece)
             position += part.size
         return pieces
 
-    def _piece(self, place: Place, size: int, extent: tuple[int, int], key: bytes | None) -> bytes | Stored:
-        """Bytes of one content, decrypted."""
+    def piece(self, place: Place, size: int, extent: tuple[int, int], key: bytes | None) -> bytes | Stored:
+        """The plain bytes of one content between two places; errors are those of `read`."""
         data, file, sealed_key = place
         start, end = extent
         plain_key = self._seals.open(sealed_key, key) if sealed_key is not None else None
         if start >= end:
             return b""
-        read = partial(_slice, data) if data is not None else partial(self._files.read, file or "")
+        read = partial(_slice, data) if data is not None else partial(self.files.read, file or "")
         if plain_key is None:
             return read(start, end - start)
         return Opened(plain_key, size, (start, end - start), read)

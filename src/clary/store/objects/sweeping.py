@@ -100,6 +100,13 @@ class Sweeper:
                 if self._closing.wait(PAUSE_S):
                     return
 
+    def remove(self, names: Iterable[str]) -> None:
+        """Removes orphans now, for a process that does not sweep; waits for readers when others use the place."""
+        due = 0.0 if _locked(self._lock) else time.time() + self._grace_s
+        self._wait_until_unread(due)
+        for name in names:
+            self._files.remove(name)
+
     def search(self) -> int:
         """Discards all orphans, unless another process is searching for them already; tells how many."""
         if not _locked(self._search_lock):
@@ -129,14 +136,15 @@ class Sweeper:
         if discarded is None:
             return
         since, name = discarded
-        due = since + self._grace_s
-        if self._closing.wait(max(0.0, due - time.time())):
-            return
-        # Whatever comes next was discarded later, so that it would have to wait for these readers as well.
-        while self._readers.oldest() < due:
-            if self._closing.wait(READERS_EVERY_S):
-                return
-        self._files.remove(name)
+        # Whatever comes next was discarded later, so that it would have to wait for the same readers.
+        self._wait_until_unread(since + self._grace_s)
+        if not self._closing.is_set():
+            self._files.remove(name)
+
+    def _wait_until_unread(self, due: float) -> None:
+        self._closing.wait(max(0.0, due - time.time()))
+        while self._readers.oldest() < due and not self._closing.wait(READERS_EVERY_S):
+            pass
 
 
 def _locked(descriptor: int) -> bool:

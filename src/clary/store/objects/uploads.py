@@ -128,8 +128,12 @@ class Uploads:
 
     def abort_all(self, bucket: str) -> None:
         """Ends every upload of a bucket."""
-        for row in self._database.read(f"{_SELECT} WHERE bucket = ?", (bucket,)).fetchall():
-            self.abort(_upload(row))
+        for upload in self.all_of(bucket):
+            self.abort(upload)
+
+    def all_of(self, bucket: str) -> list[Upload]:
+        """Every upload of a bucket."""
+        return [_upload(row) for row in self._database.read(f"{_SELECT} WHERE bucket = ?", (bucket,)).fetchall()]
 
 
 def new_upload(bucket: str, key: str, now: float, initiator: str, meta: Meta) -> Upload:

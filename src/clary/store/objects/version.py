@@ -72,6 +72,11 @@ class Meta:
     customer_key: str = ""
     """What tells the customer's key from others, for objects that are encrypted with one."""
 
+    @property
+    def opaque(self) -> bool:
+        """Whether ETags tell nothing of the bytes: so it is with keys of KMS and of customers."""
+        return bool(self.customer_key) or self.headers.get("ServerSideEncryption", "").startswith("aws:kms")
+
     def dump(self) -> str:
         """The text that `load` reads."""
         return orjson.dumps({name: value for name in _META if (value := getattr(self, name))}).decode()
@@ -115,9 +120,7 @@ class Version:
     @property
     def has_md5(self) -> bool:
         """Whether the ETag is the MD5 of the bytes: it is not for parts, nor with keys of KMS or of customers."""
-        meta = self.meta
-        kms = meta.headers.get("ServerSideEncryption", "").startswith("aws:kms")
-        return not (kms or meta.customer_key or "-" in self.etag)
+        return not (self.meta.opaque or "-" in self.etag)
 
 
 @dataclass(frozen=True, slots=True)
