@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clary.auth.managed import AWS_MANAGED, ManagedPolicy
+from clary.services.iam.documents import refuse_malformed
 from tests.services.iam.conftest import ACCOUNT, READ, TRUST, allowing, refusal
 
 if TYPE_CHECKING:
@@ -141,12 +143,58 @@ def test_attached_policy_stays(iam: Any) -> None:
 
 
 def test_policies_of_aws(iam: Any) -> None:
-    names = {policy["PolicyName"] for policy in iam.list_policies(Scope="AWS")["Policies"]}
+    pages = iam.get_paginator("list_policies").paginate(Scope="AWS")
+    names = {policy["PolicyName"] for page in pages for policy in page["Policies"]}
+    assert len(names) > 60
     assert {"AdministratorAccess", "AmazonSageMakerFullAccess", "AmazonS3FullAccess", "ReadOnlyAccess"} <= names
     found = iam.get_policy(PolicyArn=ADMINISTRATOR)["Policy"]
     version = iam.get_policy_version(PolicyArn=ADMINISTRATOR, VersionId=found["DefaultVersionId"])["PolicyVersion"]
     assert version["Document"]["Statement"][0]["Action"] in ("*", ["*"])
     assert refusal(iam.delete_policy, PolicyArn=ADMINISTRATOR)[0] == "UnmodifiableEntity"
+
+
+@pytest.mark.parametrize("policy", AWS_MANAGED.values(), ids=lambda policy: policy.name)
+def test_every_policy_of_aws_is_one(policy: ManagedPolicy) -> None:
+    refuse_malformed(policy.document)
+    assert policy.description
+
+
+def test_policies_for_jobs_of_people(cloud: Cloud, iam: Any) -> None:
+    found = iam.list_policies(Scope="AWS", PathPrefix="/job-function/")["Policies"]
+    assert {"DataScientist", "SystemAdministrator", "Billing", "ViewOnlyAccess"} <= {
+        each["PolicyName"] for each in found
+    }
+    iam.create_user(UserName="ada")
+    iam.attach_user_policy(UserName="ada", PolicyArn="arn:aws:iam::aws:policy/job-function/ViewOnlyAccess")
+    key = iam.create_access_key(UserName="ada")["AccessKey"]
+    assert cloud.client("iam", key).list_users()["Users"]
+    assert refusal(cloud.client("iam", key).create_user, UserName="bob")[0] == "AccessDenied"
+
+
+def test_entities_by_what_they_use_a_policy_for(iam: Any) -> None:
+    iam.create_user(UserName="has")
+    iam.attach_user_policy(UserName="has", PolicyArn=ADMINISTRATOR)
+    iam.create_user(UserName="limited", PermissionsBoundary=ADMINISTRATOR)
+
+    def names(**usage: str) -> list[str]:
+        found = iam.list_entities_for_policy(PolicyArn=ADMINISTRATOR, **usage)["PolicyUsers"]
+        return [user["UserName"] for user in found]
+
+    assert names() == ["has", "limited"]
+    assert names(PolicyUsageFilter="PermissionsPolicy") == ["has"]
+    assert names(PolicyUsageFilter="PermissionsBoundary") == ["limited"]
+
+
+def test_names_are_taken_in_capitals_or_not(iam: Any) -> None:
+    iam.create_user(UserName="Ada")
+    taken = ("EntityAlreadyExists", "User with name ADA already exists.")
+    assert refusal(iam.create_user, UserName="ADA") == taken
+    iam.create_user(UserName="bob")
+    assert refusal(iam.update_user, UserName="bob", NewUserName="ADA") == taken
+    iam.update_user(UserName="Ada", NewUserName="ADA")
+    iam.create_group(GroupName="Ada")
+    iam.create_role(RoleName="worker", AssumeRolePolicyDocument=TRUST)
+    assert refusal(iam.create_role, RoleName="Worker", AssumeRolePolicyDocument=TRUST)[0] == "EntityAlreadyExists"
 
 
 def test_new_version_takes_effect(cloud: Cloud, iam: Any) -> None:

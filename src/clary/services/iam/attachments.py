@@ -75,8 +75,8 @@ class Attachments:
         """The users, groups and roles that have a managed policy, or are limited by it."""
         policy_arn = request["PolicyArn"]
         self._directory.refuse_unattachable(policy_arn)
-        limits = request.get("PolicyUsageFilter") == "PermissionsBoundary"
-        found = [entity for entity in self._entities(ctx, request) if _uses(entity, policy_arn, limits=limits)]
+        usage = request.get("PolicyUsageFilter")
+        found = [entity for entity in self._entities(ctx, request) if _uses(entity, policy_arn, usage)]
         page = pages.of_items("Items", found, request, lambda entity: entity)
         answer: Document = {member: [] for member, *_ in _ENTITIES.values()}
         for entity in page.pop("Items"):
@@ -114,7 +114,7 @@ class Attachments:
         return pages.of_items("AttachedPolicies", entity.spec.get(entities.ATTACHED, []), request, shapes.attached)
 
 
-def _uses(entity: Record, policy_arn: str, *, limits: bool) -> bool:
-    if limits:
-        return bool(entity.spec.get(entities.BOUNDARY) == policy_arn)
-    return policy_arn in entity.spec.get(entities.ATTACHED, ())
+def _uses(entity: Record, policy_arn: str, usage: str | None) -> bool:
+    has = policy_arn in entity.spec.get(entities.ATTACHED, ()) and usage != "PermissionsBoundary"
+    is_limited = entity.spec.get(entities.BOUNDARY) == policy_arn and usage != "PermissionsPolicy"
+    return has or is_limited
