@@ -162,6 +162,8 @@ def _check(ruling: Ruling) -> dict[str, Any]:
         check["statement"] = [source.kind, source.name, source.arn, source.holder, statement.index, statement.sid]
     if not decision.allowed:
         check["refused"] = True
+    if ruling.check.action == "iam:PassRole":
+        check["passed"] = ruling.check.keys.get("iam:PassedToService", "")
     return check
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clary.clock import SystemClock
-from clary.store.audit import Segments, segments, verify
+from clary.store.audit import Damage, Segments, segments
+from clary.store.audit import verify as verify_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,13 @@ def written(folder: Path, *bodies: bytes) -> Path:
     return folder / segments.names(folder)[-1]
 
 
+def verify(path: Path, known: tuple[int, bytes] | None = None) -> Damage | None:
+    """The first damage of a segment."""
+    name = path.name.removesuffix(".gz")
+    found = verify_all(path.parent, {name: known} if known else {})
+    return next(iter(found.damages), None)
+
+
 def bodies(path: Path, position: int = 0) -> list[bytes]:
     return [line.body for line in segments.lines(path, position)]
 
@@ -28,7 +36,8 @@ def bodies(path: Path, position: int = 0) -> list[bytes]:
 def test_lines_come_back_in_order_and_verify(tmp_path: Path) -> None:
     path = written(tmp_path, b"{}", b'{"a":1}', b'{"b":2}')
     assert bodies(path) == [b"{}", b'{"a":1}', b'{"b":2}']
-    assert verify(path) is None
+    found = verify_all(tmp_path, {})
+    assert (found.segments, found.events, found.lost, found.damages) == (1, 3, 0, ())
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -108,4 +117,13 @@ def test_what_a_full_disk_refused_is_counted(tmp_path: Path, monkeypatch: pytest
     writer.close()
     path = tmp_path / segments.names(tmp_path)[0]
     assert bodies(path) == [b"before", b'{"lost":2}', b"after"]
-    assert verify(path) is None
+    found = verify_all(tmp_path, {})
+    assert (found.events, found.lost, found.damages) == (2, 2, ())
+
+
+def test_a_segment_that_is_gone_is_missed(tmp_path: Path) -> None:
+    path = written(tmp_path, b"first")
+    last = list(segments.lines(path))[-1]
+    path.unlink()
+    (damage,) = verify_all(tmp_path, {path.name: (last.end, last.chain)}).damages
+    assert damage.reason == "the segment is gone"

@@ -123,7 +123,7 @@ class Index:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
-        self._folder = folder
+        self.folder = folder
         self._lock = threading.Lock()
         self._asked = threading.Event()
         with store.write() as connection:
@@ -169,7 +169,7 @@ class Index:
         with self._lock:
             self._asked.clear()
             known = self.known()
-            for name in segments.names(self._folder):
+            for name in segments.names(self.folder):
                 read = known.get(name.removesuffix(".gz"))
                 # What is packed was read before, unless the index was lost since.
                 if read is None or not name.endswith(".gz"):
@@ -194,7 +194,7 @@ class Index:
             connection.execute("DELETE FROM audit_segments WHERE name = ?", (segment.removesuffix(".gz"),))
 
     def _read(self, name: str, position: int, *, gently: bool) -> None:
-        path = self._folder / name
+        path = self.folder / name
         if not name.endswith(".gz") and path.stat().st_size <= position:
             return
         batch: list[Line] = []

@@ -12,7 +12,6 @@ import hashlib
 import os
 import secrets
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ SEGMENT_BYTES = 32 << 20
 
 PACKED = ".log.gz"
 HASH_DIGITS = 64
+LOST = b'{"lost":'
+"""Begins the line that stands for events that could not be written."""
 _PREFIX = HASH_DIGITS + 1
 
 
@@ -37,15 +38,6 @@ class Line(NamedTuple):
     end: int
     chain: bytes
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Where a segment is not as it was written."""
-
-    segment: str
-    position: int
-    reason: str
 
 
 class Segments:
@@ -79,7 +71,7 @@ class Segments:
                 if day != self._day or self._size > SEGMENT_BYTES:
                     self._begin(day)
                 if self._lost:
-                    self._write(b'{"lost":%d}' % self._lost)
+                    self._write(b"%b%d}" % (LOST, self._lost))
                     self._lost = 0
                 self._write(body)
             except OSError:
@@ -155,21 +147,6 @@ def lines(path: Path, position: int = 0) -> Iterator[Line]:
                 return
             position += len(line)
             yield Line(position, line[:HASH_DIGITS], line[_PREFIX:-1])
-
-
-def verify(path: Path, known: tuple[int, bytes] | None = None) -> Damage | None:
-    """The first place where a segment is not as it was written; `known` is a position and the hash that stood there."""
-    chain, position = first_chain(path.name), 0
-    for line in lines(path):
-        chain = hashlib.sha256(chain + line.body).hexdigest().encode()
-        if chain != line.chain:
-            return Damage(path.name, position, "the line was changed, or one before it was removed")
-        position = line.end
-        if known and known[0] == position and known[1] != chain:
-            return Damage(path.name, position, "the segment was written anew")
-    if known and known[0] > position:
-        return Damage(path.name, position, f"{known[0] - position} bytes at the end are gone")
-    return None
 
 
 def pack(path: Path) -> None:
