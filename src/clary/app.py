@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
 
 
 BACKLOG = 2048
+GATEWAYS_END_S = 3.0
 WEB_SOCKET_BYTES = 1 << 40
 """Notebooks send whole files through web sockets; only the memory sets a limit."""
 
@@ -181,7 +184,7 @@ class Server:
         self._clock = clock or SystemClock()
         self._on_ready = on_ready
         self._on_gateways = on_gateways
-        self._http: uvicorn.Server | None = None
+        self._http: _Http | None = None
 
     def run(self) -> None:
         """Serves until `stop` or a signal; blocks.
@@ -191,7 +194,7 @@ class Server:
         """
         listener = _listen(self.settings)
         config = http_config(self.settings)
-        self._http = uvicorn.Server(config)
+        self._http = _Http(config)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(self._serve(config, listener))
 
@@ -221,7 +224,9 @@ class Server:
         web_sockets = WebSockets(config, self._http.server_state)
         accept = partial(Connection, parts.gateway.handle, web_sockets, self._http.server_state)
         config.http = lambda **_: accept()  # type: ignore[assignment]  # makes protocols, as a class would
-        gateways = Gateways(self.settings, listener, lambda received: accept(received=received), self._on_gateways)
+        self._http.gateways = gateways = Gateways(
+            self.settings, listener, lambda received: accept(received=received), self._on_gateways
+        )
         platform.objects.open()
         loop.start()
         parts.upkeep.start()
@@ -235,7 +240,6 @@ class Server:
             gateways.start()
             await listening
         finally:
-            await gateways.stop()
             tunnel.stop()
             await asyncio.to_thread(loop.stop)
             backend.close()
@@ -245,22 +249,38 @@ class Server:
             parts.database.close()
 
 
+class _Http(uvicorn.Server):
+    """Ends the gateways while it ends itself: when that is done it repeats the signal, which ends the process."""
+
+    gateways: Gateways | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.gateways is not None:
+            await asyncio.gather(super().shutdown(sockets), self.gateways.stop())
+
+
 def http_config(settings: Settings) -> uvicorn.Config:
     """How the HTTP server runs; what it serves is not known yet."""
     return uvicorn.Config(
         _closed, host=settings.host, port=settings.port, loop="uvloop", lifespan="off", log_level="warning",
         access_log=False, backlog=BACKLOG, server_header=False, proxy_headers=False, timeout_graceful_shutdown=10,
-        ws="websockets-sansio", ws_max_size=WEB_SOCKET_BYTES,
+        interface="asgi3", ws="websockets-sansio", ws_max_size=WEB_SOCKET_BYTES,
     )  # fmt: skip
 
 
 def _listen(settings: Settings) -> socket.socket:
     """Takes the port before anything else is done, as a second server would spoil the work of the first."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise CannotListen(f"cannot listen at {settings.host}, port {settings.port}: {_reason(error)}") from error
+    deadline = time.monotonic() + (GATEWAYS_END_S if settings.gateways else 0)
+    while True:
+        try:
+            return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            # The gateways of a server that was killed need a moment to see it.
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                where = f"{settings.host}, port {settings.port}"
+                raise CannotListen(f"cannot listen at {where}: {_reason(error)}") from error
+        time.sleep(0.05)
 
 
 async def _open(tunnel: TlsTunnel, settings: Settings) -> None:
