@@ -67,6 +67,22 @@ class CORSRule(TypedDict):
     ExposeHeaders: NotRequired[list[str]]
     MaxAgeSeconds: NotRequired[int]
 
+class CSVInput(TypedDict, total=False):
+    FileHeaderInfo: Literal["USE", "IGNORE", "NONE"]
+    Comments: str
+    QuoteEscapeCharacter: str
+    RecordDelimiter: str
+    FieldDelimiter: str
+    QuoteCharacter: str
+    AllowQuotedRecordDelimiter: bool
+
+class CSVOutput(TypedDict, total=False):
+    QuoteFields: Literal["ALWAYS", "ASNEEDED"]
+    QuoteEscapeCharacter: str
+    RecordDelimiter: str
+    FieldDelimiter: str
+    QuoteCharacter: str
+
 class Checksum(TypedDict, total=False):
     ChecksumCRC32: str
     ChecksumCRC32C: str
@@ -151,6 +167,9 @@ class CompletedPart(TypedDict, total=False):
 class Condition(TypedDict, total=False):
     HttpErrorCodeReturnedEquals: str
     KeyPrefixEquals: str
+
+class ContinuationEvent(TypedDict):
+    pass
 
 class CopyObjectOutput(TypedDict, total=False):
     CopyObjectResult: CopyObjectResult
@@ -432,6 +451,9 @@ class Destination(TypedDict):
 
 class EncryptionConfiguration(TypedDict, total=False):
     ReplicaKmsKeyID: str
+
+class EndEvent(TypedDict):
+    pass
 
 class Error(TypedDict, total=False):
     Key: str
@@ -833,6 +855,18 @@ class Initiator(TypedDict, total=False):
     ID: str
     DisplayName: str
 
+class InputSerialization(TypedDict, total=False):
+    CSV: CSVInput
+    CompressionType: Literal["NONE", "GZIP", "BZIP2"]
+    JSON: JSONInput
+    Parquet: ParquetInput
+
+class JSONInput(TypedDict, total=False):
+    Type: Literal["DOCUMENT", "LINES"]
+
+class JSONOutput(TypedDict, total=False):
+    RecordDelimiter: str
+
 class LambdaFunctionConfiguration(TypedDict):
     Id: NotRequired[str]
     LambdaFunctionArn: str
@@ -1137,6 +1171,10 @@ class OptionsObjectRequest(TypedDict):
     AccessControlRequestMethod: NotRequired[str]
     AccessControlRequestHeaders: NotRequired[str]
 
+class OutputSerialization(TypedDict, total=False):
+    CSV: CSVOutput
+    JSON: JSONOutput
+
 class Owner(TypedDict, total=False):
     DisplayName: str
     ID: str
@@ -1146,6 +1184,9 @@ class OwnershipControls(TypedDict):
 
 class OwnershipControlsRule(TypedDict):
     ObjectOwnership: str
+
+class ParquetInput(TypedDict):
+    pass
 
 class Part(TypedDict, total=False):
     PartNumber: int
@@ -1224,6 +1265,14 @@ class PostObjectRequest(TypedDict):
     ObjectLockEventHoldDurationDays: NotRequired[int]
     ObjectLockEventHoldDurationYears: NotRequired[int]
     ExpectedBucketOwner: NotRequired[str]
+
+class Progress(TypedDict, total=False):
+    BytesScanned: int
+    BytesProcessed: int
+    BytesReturned: int
+
+class ProgressEvent(TypedDict, total=False):
+    Details: Progress
 
 class PublicAccessBlockConfiguration(TypedDict, total=False):
     BlockPublicAcls: bool
@@ -1490,6 +1539,9 @@ class QueueConfiguration(TypedDict):
     Events: list[str]
     Filter: NotRequired[NotificationConfigurationFilter]
 
+class RecordsEvent(TypedDict, total=False):
+    Payload: bytes
+
 class Redirect(TypedDict, total=False):
     HostName: str
     HttpRedirectCode: str
@@ -1538,6 +1590,9 @@ class ReplicationTimeValue(TypedDict, total=False):
 class RequestPaymentConfiguration(TypedDict):
     Payer: Literal["Requester", "BucketOwner"]
 
+class RequestProgress(TypedDict, total=False):
+    Enabled: bool
+
 class RestoreStatus(TypedDict, total=False):
     IsRestoreInProgress: bool
     RestoreExpiryDate: Timestamp
@@ -1548,6 +1603,34 @@ class RoutingRule(TypedDict):
 
 class S3KeyFilter(TypedDict, total=False):
     FilterRules: list[FilterRule]
+
+class ScanRange(TypedDict, total=False):
+    Start: int
+    End: int
+
+class SelectObjectContentEventStream(TypedDict, total=False):
+    Records: RecordsEvent
+    Stats: StatsEvent
+    Progress: ProgressEvent
+    Cont: ContinuationEvent
+    End: EndEvent
+
+class SelectObjectContentOutput(TypedDict, total=False):
+    Payload: SelectObjectContentEventStream
+
+class SelectObjectContentRequest(TypedDict):
+    Bucket: str
+    Key: str
+    SSECustomerAlgorithm: NotRequired[str]
+    SSECustomerKey: NotRequired[str]
+    SSECustomerKeyMD5: NotRequired[str]
+    Expression: str
+    ExpressionType: Literal["SQL"]
+    RequestProgress: NotRequired[RequestProgress]
+    InputSerialization: InputSerialization
+    OutputSerialization: OutputSerialization
+    ScanRange: NotRequired[ScanRange]
+    ExpectedBucketOwner: NotRequired[str]
 
 class ServerSideEncryptionByDefault(TypedDict):
     SSEAlgorithm: str
@@ -1570,6 +1653,14 @@ class SourceSelectionCriteria(TypedDict, total=False):
 
 class SseKmsEncryptedObjects(TypedDict):
     Status: str
+
+class Stats(TypedDict, total=False):
+    BytesScanned: int
+    BytesProcessed: int
+    BytesReturned: int
+
+class StatsEvent(TypedDict, total=False):
+    Details: Stats
 
 class Tag(TypedDict):
     Key: str

@@ -15,6 +15,7 @@ from clary.services.s3.notification import Notification
 from clary.services.s3.objects import Objects
 from clary.services.s3.policy import BucketPolicy
 from clary.services.s3.post import Post
+from clary.services.s3.select import Select
 from clary.services.s3.settings import BucketSettings
 from clary.services.s3.tagging import Tagging
 from clary.services.s3.website import Website
@@ -37,6 +38,7 @@ SERVICE = Service(
     Attributes,
     ObjectLock,
     Website,
+    Select,
     Post,
     Cors,
     access=access,
