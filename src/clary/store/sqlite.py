@@ -7,6 +7,7 @@ NORMAL).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -36,6 +37,8 @@ class SqliteDatabase(Database):
         shared: whether other processes write to it too.
     """
 
+    lazy = True
+
     def __init__(self, path: Path, *, durable: bool = True, shared: bool = False) -> None:
         self.shared = shared
         self._path = path
@@ -58,6 +61,7 @@ class SqliteDatabase(Database):
         self._reserve = path.with_name("reserve")
         self._keep_reserve()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
+        self._turns = os.open(f"{path}-turns", os.O_RDWR | os.O_CREAT, 0o600)
         self._generation = Generation(path.with_name(f"{path.name}-generation"))
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
@@ -75,6 +79,7 @@ class SqliteDatabase(Database):
             if connection.in_transaction:
                 yield connection
                 return
+            self._take_turn()
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
@@ -86,6 +91,7 @@ class SqliteDatabase(Database):
                 raise
             finally:
                 self._generation.end()
+                self._give_turn()
             self._written += 1
             if not self._reserved:
                 self._keep_reserve()
@@ -144,6 +150,16 @@ class SqliteDatabase(Database):
             self._connections.clear()
             self._generation.close()
             os.close(self._wal)
+            os.close(self._turns)
+
+    def _take_turn(self) -> None:
+        # SQLite itself sleeps and looks again, for up to a tenth of a second; the kernel wakes who waits for a file.
+        if self.shared:
+            fcntl.flock(self._turns, fcntl.LOCK_EX)
+
+    def _give_turn(self) -> None:
+        if self.shared:
+            fcntl.flock(self._turns, fcntl.LOCK_UN)
 
     def _undo(self, connection: sqlite3.Connection, error: BaseException) -> None:
         # SQLite itself has undone it already after some errors.
