@@ -29,6 +29,7 @@ from clary.compute.probe import probe
 from clary.connection import Connection
 from clary.controllers.bucket_lifecycle import BucketLifecycleController
 from clary.controllers.bucket_notification import BucketNotificationController
+from clary.controllers.bucket_replication import BucketReplicationController
 from clary.controllers.capacity import Capacity
 from clary.controllers.endpoint import EndpointController
 from clary.controllers.identity import PREFIX, CredentialsPage
@@ -157,6 +158,7 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         LogGroupController(platform),
         BucketLifecycleController(platform),
         BucketNotificationController(platform),
+        BucketReplicationController(platform),
         TransformJobController(platform, backend, capacity),
         TuningJobController(platform),
         MonitoringScheduleController(platform),

@@ -368,6 +368,10 @@ class DeleteBucketPolicyRequest(TypedDict):
     Bucket: str
     ExpectedBucketOwner: NotRequired[str]
 
+class DeleteBucketReplicationRequest(TypedDict):
+    Bucket: str
+    ExpectedBucketOwner: NotRequired[str]
+
 class DeleteBucketRequest(TypedDict):
     Bucket: str
     ExpectedBucketOwner: NotRequired[str]
@@ -1349,6 +1353,14 @@ class PutBucketPolicyRequest(TypedDict):
     ChecksumAlgorithm: NotRequired[str]
     ConfirmRemoveSelfBucketAccess: NotRequired[bool]
     Policy: str
+    ExpectedBucketOwner: NotRequired[str]
+
+class PutBucketReplicationRequest(TypedDict):
+    Bucket: str
+    ContentMD5: NotRequired[str]
+    ChecksumAlgorithm: NotRequired[str]
+    ReplicationConfiguration: ReplicationConfiguration
+    Token: NotRequired[str]
     ExpectedBucketOwner: NotRequired[str]
 
 class PutBucketRequestPaymentRequest(TypedDict):

@@ -9,6 +9,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from clary.controllers.outbox import Failed, Unreachable
+
 if TYPE_CHECKING:
     from clary.destinations import Destination
 
@@ -17,14 +19,6 @@ ANSWER_BYTES = 1 << 16
 
 SIGNATURE = "X-Clary-Signature"
 """Holds `t=SECONDS,v1=DIGEST`: the HMAC-SHA256, in hexadecimal, of `SECONDS.BODY` with the destination's secret."""
-
-
-class Unreachable(Exception):
-    """The receiver could not be asked, or has no answer now; it may have one later."""
-
-
-class Failed(Exception):
-    """The receiver stumbled over this message; it may take it later, and others now."""
 
 
 class Refused(Exception):

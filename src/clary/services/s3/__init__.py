@@ -15,6 +15,7 @@ from clary.services.s3.notification import Notification
 from clary.services.s3.objects import Objects
 from clary.services.s3.policy import BucketPolicy
 from clary.services.s3.post import Post
+from clary.services.s3.replications import Replication
 from clary.services.s3.select import Select
 from clary.services.s3.settings import BucketSettings
 from clary.services.s3.tagging import Tagging
@@ -29,6 +30,7 @@ SERVICE = Service(
     BucketEncryption,
     Lifecycle,
     Notification,
+    Replication,
     Objects,
     Copying,
     Multipart,

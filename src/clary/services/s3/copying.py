@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clary.services.s3 import encryption, integrity
+from clary.services.s3 import encryption, integrity, replication
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import refuse_unmet, write_condition
 from clary.services.s3.copy_source import CopySource
@@ -70,6 +70,7 @@ class Copying:
                 checksum,
                 meta,
             )
+            replication.mark(target, new.key, meta)
             with self._objects.index.transaction():
                 copy = self._objects.index.put(new, content, versioning_of(target), condition)
                 changed(self._platform, ctx, target, copy)

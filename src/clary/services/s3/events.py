@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from clary import object_events
 from clary.object_events import Happening
+from clary.services.s3 import replication
 from clary.services.s3.bucket import versioning_of
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ _NAMES: Mapping[str, str] = {
 
 def changed(platform: Platform, ctx: Context, bucket: Record, version: Version) -> None:
     """Tells what the operation of the request did to a version; call it within the transaction of the change."""
+    name = _NAMES[ctx.operation]
     if object_events.asks(bucket):
-        _tell(platform, ctx, bucket, (_NAMES[ctx.operation], version.key, version))
+        _tell(platform, ctx, bucket, (name, version.key, version))
+    if replication.CONFIGURATION in bucket.spec:
+        what = "version" if name.startswith("ObjectCreated") else "description"
+        replication.enqueue(platform, bucket, version, what, ctx.now)
 
 
 def deleted(platform: Platform, ctx: Context, bucket: Record, key: str, version: Version | None) -> None:
@@ -44,6 +49,8 @@ def marked(platform: Platform, ctx: Context, bucket: Record, marker: Version) ->
     """Tells that a delete marker hides a key."""
     if object_events.asks(bucket):
         _tell(platform, ctx, bucket, ("ObjectRemoved:DeleteMarkerCreated", marker.key, marker))
+    if replication.CONFIGURATION in bucket.spec:
+        replication.enqueue_marker(platform, bucket, marker, ctx.now)
 
 
 def _tell(platform: Platform, ctx: Context, bucket: Record, what: tuple[str, str, Version | None]) -> None:

@@ -8,7 +8,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from clary.services.s3 import encryption, integrity
+from clary.services.s3 import encryption, integrity, replication
 from clary.services.s3.bucket import bucket_of, canonical_id, versioning_of
 from clary.services.s3.conditions import write_condition
 from clary.services.s3.errors import (
@@ -97,6 +97,8 @@ class Multipart:
         parts = _chosen(request, upload, {part.number: part for part in self._uploads.parts(upload.upload_id)})
         checksum = _checksum(upload, parts)
         _refuse_mismatch(request, checksum, sum(part.size for part in parts))
+        meta = upload.meta
+        replication.mark(bucket, upload.key, meta)
         digest = md5(b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts), usedforsecurity=False)
         new = NewObject(
             bucket.name,
@@ -105,7 +107,7 @@ class Multipart:
             f'"{digest.hexdigest()}-{len(parts)}"',
             int(ctx.now.timestamp()),
             checksum,
-            upload.meta,
+            meta,
         )
         with self._objects.index.transaction():
             version = self._uploads.complete(upload, new, parts, versioning_of(bucket), write_condition(request))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clary.context import PrincipalKind
 from clary.errors import ServiceError
 from clary.http import Reply
-from clary.services.s3 import encryption, integrity
+from clary.services.s3 import encryption, integrity, replication
 from clary.services.s3.access import Target, object_checks
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
@@ -184,6 +184,7 @@ async def store(
         bucket = bucket_of(platform, request)
         now = int(ctx.now.timestamp())
         new = NewObject(bucket.name, request["Key"], content.size, content.etag, now, checksum, meta)
+        replication.mark(bucket, new.key, meta)
         with platform.objects.index.transaction():
             version = platform.objects.index.put(new, content, versioning_of(bucket), condition)
             changed(platform, ctx, bucket, version)
@@ -218,6 +219,8 @@ def described(version: Version, request: Members) -> Document:
         del members["StorageClass"]
     if meta.tags:
         members["TagCount"] = len(meta.tags)
+    if meta.replication:
+        members["ReplicationStatus"] = replication.status(meta)
     return members
 
 

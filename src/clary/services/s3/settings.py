@@ -16,7 +16,6 @@ from clary.services.s3.errors import (
     NoSuchPublicAccessBlockConfiguration,
     NoSuchTagSet,
     OwnershipControlsNotFoundError,
-    ReplicationConfigurationNotFoundError,
 )
 from clary.services.s3.lock import CONFIGURATION
 from clary.services.s3.meta import MAX_BUCKET_TAGS, tag_set, tags_of_set
@@ -112,12 +111,6 @@ class BucketSettings:
     put_bucket_request_payment = recorded(stored("RequestPaymentConfiguration"))
     get_bucket_request_payment = recorded(told("RequestPaymentConfiguration", {"Payer": "BucketOwner"}))
 
-    get_bucket_replication = told(
-        "ReplicationConfiguration",
-        lambda: ReplicationConfigurationNotFoundError("The replication configuration was not found"),
-        wrapped=True,
-    )
-
     def put_bucket_versioning(self, ctx: Context, request: api.PutBucketVersioningRequest) -> None:
         """Turns versioning on, or suspends it; it can never be as if it had not been on."""
         configuration = request["VersioningConfiguration"]
@@ -134,6 +127,10 @@ class BucketSettings:
             if status == "Suspended" and CONFIGURATION in spec:
                 raise InvalidBucketState(
                     "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+                )
+            if status == "Suspended" and "ReplicationConfiguration" in spec:
+                raise InvalidBucketState(
+                    "A replication configuration is present on this bucket, so the versioning state cannot be changed."
                 )
             spec["Versioning"] = {"Status": status}
 

@@ -37,6 +37,8 @@ class NewObject(NamedTuple):
     modified: float
     checksum: Checksum | None
     meta: Meta
+    version_id: str = ""
+    """That of the version whose replica it is; empty: it gets its own."""
 
 
 class Transaction(NamedTuple):
@@ -98,7 +100,7 @@ class Index:
         _make_room(transaction, new.bucket, new.key, versioning, new.modified)
         checksum = str(new.checksum) if new.checksum else ""
         row = (new.bucket, new.key, 0, new.size, new.etag, new.modified, checksum, new.meta.dump())
-        return _insert(transaction.connection, row, place, versioning)
+        return _insert(transaction.connection, row, place, versioning, new.version_id)
 
     def remove(
         self, bucket: str, key: str, versioning: Versioning, now: float, condition: Condition | None = None
@@ -197,12 +199,12 @@ def drop_parts(transaction: Transaction, upload_id: str) -> None:
     transaction.orphans.extend([row[0] for row in rows.fetchall()])
 
 
-def _insert(connection: Connection, row: Row, place: Row, versioning: Versioning) -> Version:
+def _insert(connection: Connection, row: Row, place: Row, versioning: Versioning, version_id: str = "") -> Version:
     sequence = connection.execute(_INSERT_CONTENT, place).fetchone()[0]
     # A listing goes on from a version id even when that version is gone, so the id tells the order.
-    version_id = f"{sequence:016x}{secrets.token_hex(8)}" if versioning == "Enabled" else NULL_VERSION
+    own = f"{sequence:016x}{secrets.token_hex(8)}" if versioning == "Enabled" else NULL_VERSION
     bucket, key, *rest = row
-    values = (bucket, 0, key, sequence, version_id, *rest)
+    values = (bucket, 0, key, sequence, version_id or own, *rest)
     connection.execute(_INSERT, values)
     return Version(*values)
 

@@ -190,11 +190,12 @@ def _fetched(database: Database, sql: str, parameters: tuple[object, ...]) -> It
 def _rest_of_key(database: Database, query: PageQuery) -> Iterator[Row]:
     """The versions of the key where the page before ended that are earlier than the last one it showed."""
     key = (query.bucket, query.after)
-    if query.after_version != NULL_VERSION:
-        before = sequence_of(query.after_version)
+    # Replicas bear the ids of their originals, which tell another order.
+    row = database.read(_SEQUENCE_OF, (*key, query.after_version)).fetchone()
+    if row is not None:
+        before = row[0]
     else:
-        row = database.read(_NULL_SEQUENCE, key).fetchone()
-        before = row[0] if row else _NO_SEQUENCE
+        before = _NO_SEQUENCE if query.after_version == NULL_VERSION else sequence_of(query.after_version)
     return _earlier(database, *key, before)
 
 
@@ -227,7 +228,7 @@ _OF_KEY = f"""
 SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND sequence < ?
 ORDER BY sequence DESC LIMIT ?
 """
-_NULL_SEQUENCE = """
-SELECT sequence FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = 'null'
+_SEQUENCE_OF = """
+SELECT sequence FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? AND version_id = ?
 """
 _NO_SEQUENCE = 1 << 62

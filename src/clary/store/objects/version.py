@@ -53,7 +53,7 @@ class Content:
     """Whether a committed row names it."""
 
 
-_META = ("headers", "metadata", "tags", "acl", "owner", "lock", "customer_key")
+_META = ("headers", "metadata", "tags", "acl", "owner", "lock", "customer_key", "replication")
 
 
 @dataclass(slots=True)
@@ -71,6 +71,8 @@ class Meta:
     """`Mode` and `RetainUntil` (seconds since 1970), and `LegalHold`."""
     customer_key: str = ""
     """What tells the customer's key from others, for objects that are encrypted with one."""
+    replication: dict[str, str] = field(default_factory=dict)
+    """How it stands with the replicas, by the ARN of the bucket; under an empty name that it is one itself."""
 
     @property
     def opaque(self) -> bool:
