@@ -162,7 +162,7 @@ def _limits(request: Members) -> bool:
 
 
 def _refuse_document(document: str) -> None:
-    refuse_malformed(document)
+    refuse_malformed(document, current=True)
     refuse_long(document, MANAGED_LIMIT, "PolicySize")
 
 
