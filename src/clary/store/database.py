@@ -103,6 +103,9 @@ class Database(ABC):
     shared = False
     """Whether other processes may write at any time, so that news must be looked for."""
 
+    lazy = False
+    """Whether a statement finds its rows as they are fetched, rather than all of them at once."""
+
     @abstractmethod
     def read(self, sql: str, parameters: Sequence[object] = ()) -> Rows:
         """Runs a statement that changes nothing; inside of `write` it sees what was written there."""

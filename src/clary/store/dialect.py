@@ -25,8 +25,11 @@ _WORDS = (
     # Texts are compared by their bytes, as S3 orders keys.
     (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
     (re.compile(r"\bWITHOUT ROWID\b"), ""),
-    # An index is read in both directions, and a primary key has none.
-    (re.compile(r" DESC\)"), ")"),
+    # A primary key has no direction, and only an index with the right one serves pages of versions.
+    (
+        re.compile(r"CREATE TABLE (\w+) \(([^;]*),\s*PRIMARY KEY \(([^()]* DESC)\)\s*\)"),
+        r"CREATE TABLE \1 (\2); CREATE UNIQUE INDEX \1_key ON \1 (\3)",
+    ),
 )
 
 

@@ -54,7 +54,7 @@ CONNECTING: Mapping[str, int | str] = {
 PREPARE = """
 SET synchronous_commit = off; SET statement_timeout = '30s'; SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = '60s'; SET default_transaction_isolation = 'read committed';
-SET client_encoding = 'UTF8'
+SET client_encoding = 'UTF8'; SET jit = off; SET max_parallel_workers_per_gather = 0
 """
 FLUSH = "SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'clary', '')"
 """A commit that wrote nothing is not flushed, so this one writes a message that nobody reads."""

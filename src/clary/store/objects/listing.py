@@ -173,7 +173,10 @@ def _fetch(database: Database, statement: str, query: PageQuery, bound: Bound, r
     comparison, key = bound
     end = after_all(query.prefix)
     condition = f"bucket = ? AND key {comparison} ?" + (" AND key < ?" if end else "")
-    parameters = (query.bucket, key, end) if end else (query.bucket, key)
+    parameters: Row = (query.bucket, key, end) if end else (query.bucket, key)
+    if statement is _VERSIONS and not database.lazy:
+        condition += " ORDER BY key, sequence DESC LIMIT ?"
+        parameters = (*parameters, rows)
     sql = statement.format(condition=condition)
     return _fetched(database, sql, (*parameters * statement.count("{condition}"), rows))
 
@@ -220,8 +223,8 @@ SELECT key, size, etag, modified, checksum FROM objects WHERE past = 0 AND delet
 LIMIT ?
 """
 _VERSIONS = f"""
-SELECT {_COLUMNS} FROM objects WHERE past = 0 AND {{condition}}
-UNION ALL SELECT {_COLUMNS} FROM objects WHERE past = 1 AND {{condition}}
+SELECT * FROM (SELECT {_COLUMNS} FROM objects WHERE past = 0 AND {{condition}}) AS latest
+UNION ALL SELECT * FROM (SELECT {_COLUMNS} FROM objects WHERE past = 1 AND {{condition}}) AS earlier
 ORDER BY key, sequence DESC LIMIT ?
 """
 _OF_KEY = f"""

@@ -29,28 +29,29 @@ def versions_of(database: Database, bucket: str, key: str, limit: int) -> list[V
 
 
 def _versions(database: Database, bucket: str, after: str, page: int) -> Iterator[Version]:
-    rows: list[Row] = database.read(_FIRST, (bucket, after, bucket, after, page)).fetchall()
+    place: Row = (bucket, after, page)
+    rows: list[Row] = database.read(_FIRST, (*place, *place, page)).fetchall()
     while rows:
         yield from (Version(*row) for row in rows)
         if len(rows) < page:
             return
         last = Version(*rows[-1])
-        place = (bucket, last.key, last.key, last.sequence)
+        place = (bucket, last.key, last.key, last.sequence, page)
         rows = database.read(_NEXT, (*place, *place, page)).fetchall()
 
 
 _COLUMNS = "bucket, past, key, sequence, version_id, deleted, size, etag, modified, checksum, meta"
 # ruff: noqa: S608  # statements are put together from constants only
-_FIRST = f"""
-SELECT {_COLUMNS} FROM objects WHERE past = 0 AND bucket = ? AND key > ?
-UNION ALL SELECT {_COLUMNS} FROM objects WHERE past = 1 AND bucket = ? AND key > ?
-ORDER BY key, sequence DESC LIMIT ?
+# Each half has a limit of its own: PostgreSQL would find all rows of both before it sorts them.
+_ORDER = "ORDER BY key, sequence DESC LIMIT ?"
+_HALVES = f"""
+SELECT * FROM (SELECT {_COLUMNS} FROM objects WHERE past = 0 AND bucket = ? AND {{condition}} {_ORDER}) AS latest
+UNION ALL
+SELECT * FROM (SELECT {_COLUMNS} FROM objects WHERE past = 1 AND bucket = ? AND {{condition}} {_ORDER}) AS earlier
+{_ORDER}
 """
-_NEXT = f"""
-SELECT {_COLUMNS} FROM objects WHERE past = 0 AND bucket = ? AND key >= ? AND NOT (key = ? AND sequence >= ?)
-UNION ALL SELECT {_COLUMNS} FROM objects WHERE past = 1 AND bucket = ? AND key >= ? AND NOT (key = ? AND sequence >= ?)
-ORDER BY key, sequence DESC LIMIT ?
-"""
+_FIRST = _HALVES.format(condition="key > ?")
+_NEXT = _HALVES.format(condition="key >= ? AND NOT (key = ? AND sequence >= ?)")
 _OF_KEY = f"""
 SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? ORDER BY sequence DESC LIMIT ?
 """
