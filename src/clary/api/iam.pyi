@@ -278,6 +278,21 @@ class EnableMFADeviceRequest(TypedDict):
     AuthenticationCode1: str
     AuthenticationCode2: str
 
+class EntityDetails(TypedDict):
+    EntityInfo: EntityInfo
+    LastAuthenticated: NotRequired[Timestamp]
+
+class EntityInfo(TypedDict):
+    Arn: str
+    Name: str
+    Type: str
+    Id: str
+    Path: NotRequired[str]
+
+class ErrorDetails(TypedDict):
+    Message: str
+    Code: str
+
 class EvaluationResult(TypedDict):
     EvalActionName: str
     EvalResourceName: NotRequired[str]
@@ -292,6 +307,13 @@ class EvaluationResult(TypedDict):
 class GenerateCredentialReportResponse(TypedDict, total=False):
     State: str
     Description: str
+
+class GenerateServiceLastAccessedDetailsRequest(TypedDict):
+    Arn: str
+    Granularity: NotRequired[Literal["SERVICE_LEVEL", "ACTION_LEVEL"]]
+
+class GenerateServiceLastAccessedDetailsResponse(TypedDict, total=False):
+    JobId: str
 
 class GetAccessKeyLastUsedRequest(TypedDict):
     AccessKeyId: str
@@ -439,6 +461,36 @@ class GetServerCertificateRequest(TypedDict):
 
 class GetServerCertificateResponse(TypedDict):
     ServerCertificate: ServerCertificate
+
+class GetServiceLastAccessedDetailsRequest(TypedDict):
+    JobId: str
+    MaxItems: NotRequired[int]
+    Marker: NotRequired[str]
+
+class GetServiceLastAccessedDetailsResponse(TypedDict):
+    JobStatus: str
+    JobType: NotRequired[str]
+    JobCreationDate: Timestamp
+    ServicesLastAccessed: list[ServiceLastAccessed]
+    JobCompletionDate: Timestamp
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+    Error: NotRequired[ErrorDetails]
+
+class GetServiceLastAccessedDetailsWithEntitiesRequest(TypedDict):
+    JobId: str
+    ServiceNamespace: str
+    MaxItems: NotRequired[int]
+    Marker: NotRequired[str]
+
+class GetServiceLastAccessedDetailsWithEntitiesResponse(TypedDict):
+    JobStatus: str
+    JobCreationDate: Timestamp
+    JobCompletionDate: Timestamp
+    EntityDetailsList: list[EntityDetails]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
+    Error: NotRequired[ErrorDetails]
 
 class GetServiceLinkedRoleDeletionStatusRequest(TypedDict):
     DeletionTaskId: str
@@ -654,6 +706,20 @@ class ListOpenIDConnectProvidersRequest(TypedDict):
 
 class ListOpenIDConnectProvidersResponse(TypedDict, total=False):
     OpenIDConnectProviderList: list[OpenIDConnectProviderListEntry]
+
+class ListPoliciesGrantingServiceAccessEntry(TypedDict, total=False):
+    ServiceNamespace: str
+    Policies: list[PolicyGrantingServiceAccess]
+
+class ListPoliciesGrantingServiceAccessRequest(TypedDict):
+    Marker: NotRequired[str]
+    Arn: str
+    ServiceNamespaces: list[str]
+
+class ListPoliciesGrantingServiceAccessResponse(TypedDict):
+    PoliciesGrantingServiceAccess: list[ListPoliciesGrantingServiceAccessEntry]
+    IsTruncated: NotRequired[bool]
+    Marker: NotRequired[str]
 
 class ListPoliciesRequest(TypedDict, total=False):
     Scope: Literal["All", "AWS", "Local"]
@@ -880,6 +946,13 @@ class PolicyDetail(TypedDict, total=False):
     PolicyName: str
     PolicyDocument: str
 
+class PolicyGrantingServiceAccess(TypedDict):
+    PolicyName: str
+    PolicyType: str
+    PolicyArn: NotRequired[str]
+    EntityType: NotRequired[str]
+    EntityName: NotRequired[str]
+
 class PolicyGroup(TypedDict, total=False):
     GroupName: str
     GroupId: str
@@ -1029,6 +1102,15 @@ class ServerCertificateMetadata(TypedDict):
     UploadDate: NotRequired[Timestamp]
     Expiration: NotRequired[Timestamp]
 
+class ServiceLastAccessed(TypedDict):
+    ServiceName: str
+    LastAuthenticated: NotRequired[Timestamp]
+    ServiceNamespace: str
+    LastAuthenticatedEntity: NotRequired[str]
+    LastAuthenticatedRegion: NotRequired[str]
+    TotalAuthenticatedEntities: NotRequired[int]
+    TrackedActionsLastAccessed: NotRequired[list[TrackedActionLastAccessed]]
+
 class SetDefaultPolicyVersionRequest(TypedDict):
     PolicyArn: str
     VersionId: str
@@ -1119,6 +1201,12 @@ class TagServerCertificateRequest(TypedDict):
 class TagUserRequest(TypedDict):
     UserName: str
     Tags: list[Tag]
+
+class TrackedActionLastAccessed(TypedDict, total=False):
+    ActionName: str
+    LastAccessedEntity: str
+    LastAccessedTime: Timestamp
+    LastAccessedRegion: str
 
 class UntagInstanceProfileRequest(TypedDict):
     InstanceProfileName: str

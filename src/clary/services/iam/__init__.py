@@ -12,6 +12,7 @@ from clary.services.iam.credential_report import CredentialReports
 from clary.services.iam.groups import Groups
 from clary.services.iam.inline import InlinePolicies
 from clary.services.iam.instance_profiles import InstanceProfiles
+from clary.services.iam.last_accessed import LastAccessed
 from clary.services.iam.mfa_devices import VirtualMfaDevices
 from clary.services.iam.oidc_providers import OpenIdConnectProviders
 from clary.services.iam.passwords import Passwords
@@ -48,5 +49,6 @@ SERVICE = Service(
     Tags,
     Account,
     Simulations,
+    LastAccessed,
     access=access,
 )

@@ -53,8 +53,9 @@ def _resource(platform: Platform, ctx: Context, request: Document) -> tuple[str,
         return _entity(platform, ctx, entities.USER, ctx.principal.name, request)
     if "PolicyArn" in request:
         return str(request["PolicyArn"]), platform.records.by_arn(str(request["PolicyArn"]))
-    if "PolicySourceArn" in request:
-        return str(request["PolicySourceArn"]), None
+    for member in ("PolicySourceArn", "Arn"):
+        if member in request:
+            return str(request[member]), None
     if ctx.operation == "CreatePolicy":
         return _entity(platform, ctx, entities.POLICY, str(request.get("PolicyName", "")), request)
     return "*", None
