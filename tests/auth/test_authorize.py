@@ -23,7 +23,7 @@ OBJECT = "arn:aws:s3:::b/k"
 READ = Check("s3:GetObject", OBJECT)
 
 
-def statement(effect: str = "Allow", action: str = "*", resource: str = "*", **more: Any) -> str:
+def statement(effect: str = "Allow", action: str | list[str] = "*", resource: str = "*", **more: Any) -> str:
     body = {"Effect": effect, "Action": action, "Resource": resource, **more}
     return json.dumps({"Version": "2012-10-17", "Statement": [body]})
 
@@ -123,7 +123,7 @@ def test_anonymous_callers_need_a_resource_policy(authorizer: Authorizer, ctx: C
         ),
         (
             Check("iam:ListUsers"),
-            "is not authorized to perform: iam:ListUsers "
+            "is not authorized to perform: iam:ListUsers on resource: * "
             "because no identity-based policy allows the iam:ListUsers action",
         ),
         (
@@ -136,6 +136,80 @@ def test_sentence(authorizer: Authorizer, ctx: Context, accounts: Accounts, chec
     user = accounts.user("ada")
     check = replace(check, resource_policies=()) if check.trust else check
     assert refusal(authorizer, as_user(ctx, user), check) == f"User: {user.arn} {message}"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "told"),
+    [
+        ("iam:ListUsers", "user/", f"arn:aws:iam::{ACCOUNT}:user/"),
+        ("iam:GetRole", "role/teams/worker", "role worker"),
+        ("iam:CreateRole", "role/worker", f"arn:aws:iam::{ACCOUNT}:role/worker"),
+        ("iam:PassRole", "role/worker", f"arn:aws:iam::{ACCOUNT}:role/worker"),
+        ("iam:CreateAccessKey", "user/bob", "user bob"),
+        ("iam:DeleteInstanceProfile", "instance-profile/p", "instance profile p"),
+        ("iam:CreatePolicy", "policy/p", "policy p"),
+        ("iam:GetPolicy", "policy/p", f"policy arn:aws:iam::{ACCOUNT}:policy/p"),
+        ("iam:DeleteVirtualMFADevice", "mfa/m", f"arn:aws:iam::{ACCOUNT}:mfa/m"),
+    ],
+)
+def test_iam_calls_entities_by_name(
+    authorizer: Authorizer, ctx: Context, accounts: Accounts, action: str, resource: str, told: str
+) -> None:
+    check = Check(action, f"arn:aws:iam::{ACCOUNT}:{resource}")
+    message = refusal(authorizer, as_user(ctx, accounts.user("ada")), check)
+    assert f"perform: {action} on resource: {told} because no" in message
+
+
+def test_explicit_denials_of_managed_policies_tell_the_arn(
+    authorizer: Authorizer, ctx: Context, accounts: Accounts
+) -> None:
+    guard = accounts.policy("guard", statement("Deny"))
+    caller = as_user(ctx, accounts.user("ada", AttachedPolicies=[guard.arn]))
+    assert refusal(authorizer, caller, READ).endswith(f"with an explicit deny in an identity-based policy: {guard.arn}")
+    limited = as_user(ctx, accounts.user("bob", statement(), PermissionsBoundary=guard.arn))
+    assert refusal(authorizer, limited, READ).endswith(f"with an explicit deny in a permissions boundary: {guard.arn}")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "told"),
+    [
+        ((statement("Deny"),), "with an explicit deny in a session policy"),
+        ((statement(action="iam:*"),), "because no session policy allows the s3:GetObject action"),
+    ],
+)
+def test_sentences_of_session_policies(
+    authorizer: Authorizer, ctx: Context, accounts: Accounts, sessions: tuple[str, ...], told: str
+) -> None:
+    caller = replace(ctx, principal=role_session(accounts.role("worker", statement()), "s", sessions, {}))
+    assert refusal(authorizer, caller, READ).endswith(told)
+
+
+def test_sentences_of_trust_policies(authorizer: Authorizer, ctx: Context, accounts: Accounts) -> None:
+    user = accounts.user("ada", statement())
+    role = f"arn:aws:iam::{ACCOUNT}:role/r"
+    denying = statement("Deny", action="sts:AssumeRole", Principal={"AWS": user.arn})
+    check = Check("sts:AssumeRole", role, resource_policies=(denying,), trust=True)
+    message = refusal(authorizer, as_user(ctx, user), check)
+    assert message.endswith(f"sts:AssumeRole on resource: {role} with an explicit deny in the role trust policy")
+
+
+def test_federated_users_have_what_both_leave(authorizer: Authorizer, ctx: Context, accounts: Accounts) -> None:
+    user = accounts.user("ada", statement(action="s3:*"))
+    guest = Principal(
+        PrincipalKind.FEDERATED_USER, ACCOUNT, f"arn:aws:sts::{ACCOUNT}:federated-user/g", f"{ACCOUNT}:g", "ada"
+    )
+    narrow = replace(guest, session_policies=(statement(action=["s3:Get*", "iam:*"]),))
+    authorizer.authorize(replace(ctx, principal=narrow), [READ])
+    refusal(authorizer, replace(ctx, principal=narrow), Check("iam:ListUsers"))
+    refusal(authorizer, replace(ctx, principal=guest), READ)
+    for named in (guest.arn, user.arn):
+        policy = statement(action="s3:*", Principal={"AWS": named})
+        check = replace(READ, resource_policies=(policy,))
+        authorizer.authorize(replace(ctx, principal=narrow), [check])
+        assert authorizer.decision(replace(ctx, principal=guest), check).allowed is (named == guest.arn)
+    of_root = replace(guest, name="", session_policies=(statement(action="iam:*"),))
+    authorizer.authorize(replace(ctx, principal=of_root), [Check("iam:ListUsers")])
+    refusal(authorizer, replace(ctx, principal=of_root), READ)
 
 
 def test_sentence_of_ec2(authorizer: Authorizer, ctx: Context, accounts: Accounts) -> None:
@@ -232,6 +306,12 @@ def test_writes_to_iam_take_effect_at_once(
         ({"Bool": {"aws:ViaAWSService": "false"}}, True),
         ({"Null": {"aws:CalledVia": "true"}}, True),
         ({"Null": {"aws:MultiFactorAuthPresent": "true"}}, True),
+        ({"StringEquals": {"aws:ResourceAccount": ACCOUNT}}, True),
+        ({"StringEquals": {"aws:Referer": "https://a.example"}}, True),
+        ({"Null": {"aws:MultiFactorAuthAge": "true"}}, True),
+        ({"Null": {"aws:PrincipalServiceName": "true"}}, True),
+        ({"Null": {"aws:PrincipalOrgID": "true"}}, True),
+        ({"Null": {"aws:SourceAccount": "true"}}, True),
         ({"StringEquals": {"s3:prefix": "home/"}}, True),
         ({"ForAllValues:StringEquals": {"aws:TagKeys": ["a", "b"]}}, True),
     ],
@@ -242,7 +322,59 @@ def test_condition_keys(
     user = accounts.user("ada", statement(Condition=condition))
     accounts.records.update(replace(user, tags={"Team": "blue"}))
     check = replace(READ, keys={"s3:Prefix": "home/", "aws:TagKeys": ["a"]})
-    assert authorizer.decision(as_user(ctx, user, user_agent="Boto3/1.44"), check).allowed is allowed
+    assert (
+        authorizer.decision(as_user(ctx, user, user_agent="Boto3/1.44", referer="https://a.example"), check).allowed
+        is allowed
+    )
+
+
+def test_keys_of_sessions(authorizer: Authorizer, ctx: Context, accounts: Accounts, clock: HandClock) -> None:
+    conditions = {
+        "Bool": {"aws:MultiFactorAuthPresent": "true"},
+        "NumericLessThan": {"aws:MultiFactorAuthAge": "300"},
+        "StringEquals": {
+            "aws:SourceIdentity": "ada",
+            "aws:FederatedProvider": "accounts.example",
+            "accounts.example:sub": "7",
+            "aws:PrincipalTag/team": "blue",
+            "aws:userid": "IDworker:s",
+            "aws:PrincipalType": "AssumedRole",
+        },
+        "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/worker"},
+        "Null": {"aws:username": "true"},
+    }
+    role = accounts.role("worker", statement(Condition=conditions))
+    session = replace(
+        role_session(role, "s", (), {"Team": "blue"}),
+        access_key="ASIASESSION",
+        mfa_at=clock.now(),
+        source_identity="ada",
+        session_keys={"aws:federatedprovider": "accounts.example", "accounts.example:sub": "7"},
+    )
+    caller = replace(ctx, principal=session)
+    authorizer.authorize(caller, [READ])
+    clock.advance(seconds=300)
+    refusal(authorizer, replace(caller, now=clock.now()), READ)
+    refusal(authorizer, replace(caller, principal=replace(session, mfa_at=None)), READ)
+
+
+def test_services_act_for_an_account_and_a_resource(
+    authorizer: Authorizer, accounts: Accounts, records: Records
+) -> None:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": ACCOUNT, "aws:PrincipalServiceName": "sagemaker.amazonaws.com"},
+            "ArnLike": {"aws:SourceArn": f"arn:aws:sagemaker:*:{ACCOUNT}:model/m*"},
+        },
+    }
+    role = accounts.role("worker", AssumeRolePolicyDocument=json.dumps({"Statement": trust}))
+    model = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:model/"
+    assert authorizer.trusts_service(role, "sagemaker.amazonaws.com", f"{model}mine")
+    assert not authorizer.trusts_service(role, "sagemaker.amazonaws.com", f"{model}other")
+    assert not authorizer.trusts_service(role, "sagemaker.amazonaws.com")
 
 
 def test_role_trusts_a_service(authorizer: Authorizer, accounts: Accounts) -> None:

@@ -10,6 +10,7 @@ from clary.auth.check import Check
 from clary.auth.decision import Decision, Grants, PolicyKind, Question, decide
 from clary.auth.keys import RequestKeys
 from clary.auth.policy import Source
+from clary.auth.sentences import sentence
 from clary.context import Context, Principal, PrincipalKind
 from clary.errors import AccessDenied
 
@@ -165,30 +166,3 @@ _ROOT = Source("none", "root user")
 _RESOURCE = Source("resource", "resource-based policy")
 _NO_GRANTS = Grants(policy.union(()))
 _ALLOWED = Decision(True, PolicyKind.IDENTITY)
-
-
-def sentence(principal: Principal, check: Check, decision: Decision) -> str:
-    """AWS's words for a refusal.
-
-    Source: "Troubleshoot access denied error messages", IAM user guide; the differences between services are as
-    seen in answers of AWS: S3 quotes the ARN, EC2 puts a sentence before, a lacking trust policy is not told.
-    """
-    service, _, _ = check.action.partition(":")
-    if principal.kind is PrincipalKind.ANONYMOUS:
-        return "Access Denied" if service == "s3" else f"User: anonymous is not authorized to perform: {check.action}"
-    text = f"User: {principal.arn} is not authorized to perform: {check.action}"
-    if check.resource != "*":
-        text += f' on resource: "{check.resource}"' if service == "s3" else f" on resource: {check.resource}"
-    if decision.explicit or decision.kind is not PolicyKind.TRUST:
-        text += f" {_reason(check.action, decision)}"
-    return f"You are not authorized to perform this operation. {text}" if service == "ec2" else text
-
-
-def _reason(action: str, decision: Decision) -> str:
-    kind = decision.kind.value
-    if decision.explicit:
-        return f"with an explicit deny in {_ARTICLES.get(decision.kind, 'a')} {kind}"
-    return f"because no {kind} allows the {action} action"
-
-
-_ARTICLES = {PolicyKind.IDENTITY: "an", PolicyKind.TRUST: "the"}

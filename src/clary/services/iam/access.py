@@ -1,4 +1,4 @@
-"""What each operation of IAM needs to be allowed.
+"""What each operation of IAM needs to be allowed: `iam:Operation`, on the resource that the request names.
 
 Source: "Actions, resources, and condition keys for AWS Identity and Access Management (IAM)" in the service
 authorization reference.
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from clary import arn
 from clary.auth import entities
 from clary.auth.check import Check
+from clary.auth.needs import pass_role, request_tags
 from clary.context import PrincipalKind
-from clary.services.iam.directory import tags_of
 
 if TYPE_CHECKING:
     from clary.context import Context
@@ -21,16 +21,49 @@ if TYPE_CHECKING:
     from clary.services.service import Document
     from clary.store.records import Record
 
-_NAMED = (
-    ("InstanceProfileName", entities.INSTANCE_PROFILE),
-    ("GroupName", entities.GROUP),
-    ("RoleName", entities.ROLE),
-    ("UserName", entities.USER),
-)
-"""Where a request names several entities, the first of these is the resource."""
+ARNS = ("OpenIDConnectProviderArn", "SAMLProviderArn")
+"""Members that hold the ARN of the resource."""
 
-_OWN = frozenset(("GetUser", "CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey"))
+NAMES: Mapping[str, str] = {
+    "InstanceProfileName": entities.INSTANCE_PROFILE,
+    "GroupName": entities.GROUP,
+    "RoleName": entities.ROLE,
+    "UserName": entities.USER,
+    "PolicyName": entities.POLICY,
+    "ServerCertificateName": entities.SERVER_CERTIFICATE,
+    "VirtualMFADeviceName": entities.MFA_DEVICE,
+}
+"""Members that name the resource, and its kind; where a request has several, the first of these counts."""
+
+LATER_ARNS = ("PolicyArn", "PolicySourceArn", "SerialNumber")
+"""Members that hold the ARN of the resource where nothing else names it."""
+
+OWN = frozenset(
+    (
+        *("GetUser", "CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey", "ChangePassword"),
+        *("GetLoginProfile", "CreateLoginProfile", "DeleteLoginProfile", "ListMFADevices", "GetMFADevice"),
+        *("ListSigningCertificates", "UploadSigningCertificate", "UpdateSigningCertificate"),
+        *("DeleteSigningCertificate", "ListSSHPublicKeys"),
+    )
+)
 """Operations that mean the caller when they name no user."""
+
+LISTS: Mapping[str, str] = {
+    "ListUsers": entities.USER,
+    "ListGroups": entities.GROUP,
+    "ListRoles": entities.ROLE,
+    "ListInstanceProfiles": entities.INSTANCE_PROFILE,
+    "ListServerCertificates": entities.SERVER_CERTIFICATE,
+    "ListVirtualMFADevices": entities.MFA_DEVICE,
+}
+"""Operations about all entities of a kind below a path."""
+
+NEW_NAMES: Mapping[str, tuple[str, str]] = {
+    "UpdateUser": ("NewUserName", entities.USER),
+    "UpdateGroup": ("NewGroupName", entities.GROUP),
+    "UpdateServerCertificate": ("NewServerCertificateName", entities.SERVER_CERTIFICATE),
+}
+"""Operations that need the permission for what an entity will be called as well."""
 
 Keys = dict[str, str | Sequence[str]]
 
@@ -38,54 +71,92 @@ Keys = dict[str, str | Sequence[str]]
 def access(platform: Platform, ctx: Context, request: Document) -> list[Check]:
     """The permissions for one call."""
     resource, record = _resource(platform, ctx, request)
-    checks = [Check(f"iam:{ctx.operation}", resource, {**_request_keys(request), **_resource_keys(record)})]
+    action = f"iam:{ctx.operation}"
+    keys = {**_resource_keys(record), **_request_keys(request)}
+    checks = [Check(action, resource, keys)]
     if ctx.operation == "AddRoleToInstanceProfile":
         role, _ = _entity(platform, ctx, entities.ROLE, str(request.get("RoleName", "")), request)
-        checks.append(Check("iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"}))
+        checks.append(pass_role(platform.records, role, "ec2.amazonaws.com", resource))
+    elif ctx.operation in NEW_NAMES and record is not None:
+        checks += [Check(action, target, keys) for target in _renamed(ctx, request, record)]
     return checks
 
 
 def _resource(platform: Platform, ctx: Context, request: Document) -> tuple[str, Record | None]:
-    for member, kind in _NAMED:
+    for member in ARNS:
         if member in request:
+            return _of_arn(platform, request, member)
+    for member, kind in NAMES.items():
+        if member in request and not (member == "PolicyName" and ctx.operation != "CreatePolicy"):
             return _entity(platform, ctx, kind, str(request[member]), request)
-    if ctx.operation in _OWN and ctx.principal.kind is PrincipalKind.USER:
-        return _entity(platform, ctx, entities.USER, ctx.principal.name, request)
-    if "PolicyArn" in request:
-        return str(request["PolicyArn"]), platform.records.by_arn(str(request["PolicyArn"]))
-    for member in ("PolicySourceArn", "Arn"):
+    if ctx.operation in OWN and ctx.principal.kind is PrincipalKind.USER:
+        return _entity(platform, ctx, entities.USER, ctx.principal.name, {})
+    for member in LATER_ARNS:
         if member in request:
-            return str(request[member]), None
-    if ctx.operation == "CreatePolicy":
-        return _entity(platform, ctx, entities.POLICY, str(request.get("PolicyName", "")), request)
+            return _of_arn(platform, request, member)
+    return _elsewhere(platform, ctx, request)
+
+
+def _elsewhere(platform: Platform, ctx: Context, request: Document) -> tuple[str, Record | None]:
+    """The resource of an operation that names it in a way of its own."""
+    match ctx.operation:
+        case "CreateSAMLProvider":
+            return _arn(ctx, f"saml-provider/{request.get('Name', '')}"), None
+        case "CreateOpenIDConnectProvider":
+            return _arn(ctx, f"oidc-provider/{str(request.get('Url', '')).removeprefix('https://')}"), None
+        case "CreateServiceLinkedRole":
+            return _arn(ctx, f"role/aws-service-role/{request.get('AWSServiceName', '')}/*"), None
+        case "GetAccessKeyLastUsed":
+            key = platform.records.get(entities.ACCESS_KEY, ctx.account, "", str(request.get("AccessKeyId", "")))
+            user = str(key.spec["UserName"]) if key is not None else ""
+            return _entity(platform, ctx, entities.USER, user, {}) if user else ("*", None)
+    if ctx.operation in LISTS:
+        return _arn(ctx, f"{LISTS[ctx.operation]}{request.get('PathPrefix', '/')}"), None
     return "*", None
+
+
+def _of_arn(platform: Platform, request: Document, member: str) -> tuple[str, Record | None]:
+    resource = str(request[member])
+    return resource, platform.records.by_arn(resource)
 
 
 def _entity(platform: Platform, ctx: Context, kind: str, name: str, request: Document) -> tuple[str, Record | None]:
     record = platform.records.get(kind, ctx.account, "", name)
-    if record is not None:
+    if record is not None and record.arn:
         return record.arn, record
-    return arn.build("iam", "", ctx.account, f"{kind}{request.get('Path', '/')}{name}"), None
+    return _arn(ctx, f"{kind}{request.get('Path', '/')}{name}"), record
+
+
+def _renamed(ctx: Context, request: Document, record: Record) -> list[str]:
+    """The ARN that an entity will have, where that is another one."""
+    member, kind = NEW_NAMES[ctx.operation]
+    path = request.get("NewPath", record.spec.get("Path", "/"))
+    target = _arn(ctx, f"{kind}{path}{request.get(member, record.name)}")
+    return [target] if target != record.arn else []
+
+
+def _arn(ctx: Context, resource: str) -> str:
+    return arn.build("iam", "", ctx.account, resource)
 
 
 def _request_keys(request: Document) -> Keys:
-    tags = tags_of(request.get("Tags") or [])
-    keys: Keys = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
-    if tags:
-        keys["aws:TagKeys"] = list(tags)
-    elif request.get("TagKeys"):
-        keys["aws:TagKeys"] = list(request["TagKeys"])
-    if "PolicyArn" in request:
-        keys["iam:PolicyARN"] = request["PolicyArn"]
-    if "PermissionsBoundary" in request:
-        keys["iam:PermissionsBoundary"] = request["PermissionsBoundary"]
+    keys = request_tags(request.get("Tags"))
+    if request.get("TagKeys"):
+        keys["aws:TagKeys"] = [str(key) for key in request["TagKeys"]]
+    for member, key in (
+        ("PolicyArn", "iam:PolicyARN"),
+        ("PermissionsBoundary", "iam:PermissionsBoundary"),
+        ("AWSServiceName", "iam:AWSServiceName"),
+    ):
+        if member in request:
+            keys[key] = str(request[member])
     return keys
 
 
-def _resource_keys(record: Record | None) -> Mapping[str, str]:
+def _resource_keys(record: Record | None) -> Keys:
     if record is None:
         return {}
-    keys = {f"aws:ResourceTag/{key}": value for key, value in record.tags.items()}
-    keys.update({f"iam:ResourceTag/{key}": value for key, value in record.tags.items()})
+    tags = record.tags.items()
+    keys: Keys = {f"{service}:ResourceTag/{key}": value for key, value in tags for service in ("aws", "iam")}
     boundary = record.spec.get(entities.BOUNDARY)
     return {"iam:PermissionsBoundary": str(boundary), **keys} if boundary else keys
