@@ -25,7 +25,7 @@ from clary.services.s3.events import changed
 from clary.services.s3.lifecycle import abort_members
 from clary.services.s3.listing import Encode, echo, encoder
 from clary.services.s3.meta import meta_of, refuse_unsupported
-from clary.services.s3.objects import written
+from clary.services.s3.objects import limited, written
 from clary.services.service import in_thread
 from clary.store.objects import Checksum, NewObject, Part, Upload, Version
 from clary.store.objects.checksums import COMPOSITE, DEFAULT, FULL_OBJECT, FULL_OBJECT_ALGORITHMS, of_parts
@@ -78,7 +78,7 @@ class Multipart:
         algorithms = {claims.algorithm, upload.algorithm}
         encryption.refuse_other_key(upload.meta, request)
         protection = encryption.protection(upload.meta, request)
-        async with self._objects.received(body, algorithms, protection, in_file=True) as content:
+        async with self._objects.received(limited(body), algorithms, protection, in_file=True) as content:
             checksum = await integrity.verified(self._objects, claims, content, body, protection.customer_key)
             kept = Checksum(upload.algorithm, FULL_OBJECT, content.checksums[upload.algorithm])
             if not self._uploads.put_part(upload, number, content, kept, ctx.now.timestamp()):

@@ -21,7 +21,7 @@ from clary.services.service import in_thread
 from clary.store.objects import NewObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from clary.api import s3 as api
     from clary.context import Context
@@ -175,9 +175,7 @@ async def store(
     condition = write_condition(request)
     body = request["Body"]
     protection = encryption.protection(meta, request)
-    async with platform.objects.received(body, (claims.algorithm,), protection) as content:
-        if content.size > MAX_PUT_BYTES:
-            raise EntityTooLarge(content.size, MAX_PUT_BYTES)
+    async with platform.objects.received(limited(body), (claims.algorithm,), protection) as content:
         checksum = await integrity.verified(platform.objects, claims, content, body, protection.customer_key)
         accept(content)
         # The bucket may have been deleted, or its versioning changed, while the body arrived.
@@ -189,6 +187,20 @@ async def store(
             version = platform.objects.index.put(new, content, versioning_of(bucket), condition)
             changed(platform, ctx, bucket, version)
         return bucket, version
+
+
+async def limited(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes, refused as soon as there are more than one request may bring.
+
+    Raises:
+        EntityTooLarge: so it is.
+    """
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > MAX_PUT_BYTES:
+            raise EntityTooLarge(size, MAX_PUT_BYTES)
+        yield chunk
 
 
 def written(bucket: Record, version: Version, request: Members) -> Document:
