@@ -84,7 +84,8 @@ class Loop:
                 for record in leased:
                     self._pool.submit(self._take, record)
                 if not leased:
-                    seen = self._records.wait(seen, self._pause())
+                    due = self._records.next_due()
+                    seen = self._records.wait(seen, self._pause(due), due)
             except DatabaseError:
                 log.exception("cannot read what is due")
                 self._stopping.wait(RETRY_S)
@@ -102,8 +103,7 @@ class Loop:
                 self._free.release()
         return leased
 
-    def _pause(self) -> float:
-        due = self._records.next_due()
+    def _pause(self, due: float | None) -> float:
         return IDLE_S if due is None else min(max(due - self._clock.now().timestamp(), 0.0), IDLE_S)
 
     def _take(self, record: Record) -> None:

@@ -138,7 +138,10 @@ class Records:
         return _record(row) if row else None
 
     def recall(self, kind: str, arn: str) -> Record | None:
-        """As `by_arn` for a record of this kind, from memory as long as nobody writes one; the answer is a copy."""
+        """As `by_arn` for a record of this kind, from memory as long as nobody writes one.
+
+        The answer belongs to the caller: what is done to it reaches nobody else.
+        """
         revision = self.revision(kind)
         seen, row = self._rows.get(arn, (None, None))
         if seen != revision:
@@ -267,14 +270,19 @@ class Records:
             self._hints += 1
             self._wake.notify_all()
 
-    def wait(self, seen: int, seconds: float | None) -> int:
+    def wait(self, seen: int, seconds: float | None, due: float | None = None) -> int:
         """Returns when a hint newer than `seen` has been given or the time has passed; tells the newest hint.
 
-        Where other processes write too, it also returns when something else is due next than at first.
+        Where other processes write too, it also returns when `next_due` tells something else than `due`.
         """
-        if self._database.shared:
-            return self._wait_and_look(seen, seconds)
-        return self._wait(seen, seconds)
+        if not self._database.shared:
+            return self._wait(seen, seconds)
+        left = math.inf if seconds is None else seconds
+        hint = self._wait(seen, 0)
+        while hint == seen and left > 0 and self.next_due() == due:
+            hint = self._wait(seen, min(left, LOOK_S))
+            left -= LOOK_S
+        return hint
 
     def revision(self, *kinds: str) -> int:
         """A number that grows with every write to a record of these kinds, by whatever process.
@@ -287,15 +295,6 @@ class Records:
         with self._wake:
             self._wake.wait_for(lambda: self._hints != seen, seconds)
             return self._hints
-
-    def _wait_and_look(self, seen: int, seconds: float | None) -> int:
-        left = math.inf if seconds is None else seconds
-        due = self.next_due()
-        hint = self._wait(seen, min(left, LOOK_S))
-        while hint == seen and left > LOOK_S and self.next_due() == due:
-            left -= LOOK_S
-            hint = self._wait(seen, min(left, LOOK_S))
-        return hint
 
     def _wake_for(self, record: Record) -> None:
         if record.due is not None:
