@@ -85,14 +85,18 @@ class Store(Protocol):
 
 
 class IndexFile:
-    """A SQLite file that holds the index; several processes may use it."""
+    """A SQLite file that holds the index; several processes may use it. A damaged one is begun anew."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
-            self._connection.execute(f"PRAGMA {pragma}")
+        try:
+            self._connection = _connect(path)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise
+            path.unlink()
+            self._connection = _connect(path)
         path.chmod(0o600)
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
@@ -116,6 +120,17 @@ class IndexFile:
         """Closes the file."""
         with self._lock:
             self._connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class Index:
