@@ -7,6 +7,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from clary.audit.trail import INTERNAL, Attempt
+from clary.auth import messages
+from clary.auth.authorize import Refused
 from clary.errors import NotSupported, ServiceError
 from clary.services.service import Check, Document, Handler, Reply, Service, method_name, runs_in_thread
 
@@ -103,7 +105,12 @@ class Invoker:
         Raises:
             AccessDenied: a policy denies it or none allows it.
         """
-        self._authorizer.authorize(ctx, self._checks(ctx, request))
+        try:
+            self._authorizer.authorize(ctx, self._checks(ctx, request))
+        except Refused as refused:
+            if ctx.service == "ec2":
+                refused.message += messages.told(self._platform.keyring, ctx.principal, refused.rulings[-1])
+            raise
 
     def handler(self, service: str, operation: str) -> Handler:
         """The method behind an operation.

@@ -17,15 +17,20 @@ from clary.store.keyring import Keyring, WrongKey
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clary.auth.check import Check
-    from clary.auth.decision import Decision
+    from clary.auth.authorize import Ruling
     from clary.context import Principal
 
 _PURPOSE = "authorization message"
 
 
-def encode(keyring: Keyring, principal: Principal, check: Check, decision: Decision) -> str:
+def told(keyring: Keyring, principal: Principal, ruling: Ruling) -> str:
+    """What EC2 adds to a refusal."""
+    return f" Encoded authorization failure message: {encode(keyring, principal, ruling)}"
+
+
+def encode(keyring: Keyring, principal: Principal, ruling: Ruling) -> str:
     """The message that a refused caller gets."""
+    check, decision = ruling.check, ruling.decision
     statement = decision.statement
     matched = [{"statementId": statement.sid, "effect": "DENY"}] if statement is not None else []
     message = {

@@ -95,6 +95,17 @@ def test_long_documents(iam: Any) -> None:
     )
 
 
+def test_long_inline_policies(iam: Any) -> None:
+    iam.create_user(UserName="ada")
+    document = allowing([f"s3:Get{'x' * 100}{number}" for number in range(10)])
+    iam.put_user_policy(UserName="ada", PolicyName="one", PolicyDocument=document)
+    assert refusal(iam.put_user_policy, UserName="ada", PolicyName="two", PolicyDocument=document) == (
+        "LimitExceeded",
+        "Maximum policy size of 2048 bytes exceeded for user ada",
+    )
+    iam.put_user_policy(UserName="ada", PolicyName="one", PolicyDocument=document)
+
+
 @pytest.mark.parametrize(
     ("kind", "make"),
     [("user", {}), ("group", {}), ("role", {"AssumeRolePolicyDocument": TRUST})],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -159,3 +160,19 @@ def test_messages_that_were_not_encoded_here(cloud: Cloud) -> None:
     for message in ("nonsense", "A" * 200, "é"):
         code, _ = refusal(sts.decode_authorization_message, EncodedMessage=message)
         assert code == "InvalidAuthorizationMessageException"
+
+
+def test_why_ec2_refused(cloud: Cloud, people: People) -> None:
+    denied = document(Effect="Deny", Sid="NoStop", Action="ec2:StopInstances", Resource="*")
+    key = people.user("ada", denied)
+    code, message = refusal(cloud.client("ec2", key).stop_instances, InstanceIds=["i-0123456789abcdef0"])
+    assert code == "UnauthorizedOperation"
+    encoded = message.rpartition("Encoded authorization failure message: ")[2]
+    assert "ada" not in encoded
+    refused = refusal(cloud.client("sts", key).decode_authorization_message, EncodedMessage=encoded)
+    assert refused[0] == "AccessDenied"
+    decoded = json.loads(cloud.client("sts").decode_authorization_message(EncodedMessage=encoded)["DecodedMessage"])
+    assert (decoded["allowed"], decoded["explicitDeny"]) == (False, True)
+    assert decoded["matchedStatements"]["items"][0]["statementId"] == "NoStop"
+    assert decoded["context"]["action"] == "ec2:StopInstances"
+    assert decoded["context"]["principal"]["arn"] == f"arn:aws:iam::{ACCOUNT}:user/ada"

@@ -109,13 +109,18 @@ def _principals(document: str, member: str) -> Iterator[str]:
                 yield from map(str, policy.as_list(principals.get(member, [])))
 
 
+def size(document: str) -> int:
+    """How long a document is as quotas count it: without blanks."""
+    return len("".join(document.split()))
+
+
 def refuse_long(document: str, limit: int, quota: str) -> None:
-    """Accepts a document of up to `limit` characters, blanks not counted.
+    """Accepts a document of up to `limit` characters.
 
     Raises:
         LimitExceeded: it is longer.
     """
-    if len("".join(document.split())) > limit:
+    if size(document) > limit:
         raise LimitExceeded(f"Cannot exceed quota for {quota}: {limit}")
 
 

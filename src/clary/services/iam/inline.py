@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from clary.auth import entities
 from clary.services.iam import pages
 from clary.services.iam.directory import Directory
-from clary.services.iam.documents import INLINE_LIMITS, encoded, refuse_long, refuse_malformed
-from clary.services.iam.errors import NoSuchEntity
+from clary.services.iam.documents import INLINE_LIMITS, encoded, refuse_malformed, size
+from clary.services.iam.errors import LimitExceeded, NoSuchEntity
 
 if TYPE_CHECKING:
     from clary.api import iam as api
@@ -78,7 +78,9 @@ class InlinePolicies:
         entity = self._directory.find_changeable(ctx, kind, request[NAMES[kind]])
         refuse_malformed(request["PolicyDocument"])
         policies = {**entity.spec.get(entities.INLINE, {}), request["PolicyName"]: request["PolicyDocument"]}
-        refuse_long("".join(policies.values()), INLINE_LIMITS[kind], f"{kind.title()}PolicySize")
+        limit = INLINE_LIMITS[kind]
+        if size("".join(policies.values())) > limit:
+            raise LimitExceeded(f"Maximum policy size of {limit} bytes exceeded for {kind} {entity.name}")
         self._directory.change(ctx, entity, Policies=policies)
 
     def _get(self, ctx: Context, kind: str, request: Members) -> Document:

@@ -74,8 +74,8 @@ class Roles:
             raise DeleteConflict("Cannot delete entity, must detach all policies first.")
         if role.spec.get(entities.INLINE):
             raise DeleteConflict("Cannot delete entity, must delete policies first.")
-        self._directory.records.delete(role)
         rename_principal(self._directory, ctx, role.arn, role.observed["RoleId"])
+        self._directory.records.delete(role)
 
     def put_role_permissions_boundary(self, ctx: Context, request: api.PutRolePermissionsBoundaryRequest) -> None:
         """Limits a role by a managed policy."""

@@ -90,8 +90,8 @@ class ServiceLinkedRoles:
         role = self._directory.find(ctx, entities.ROLE, request["RoleName"])
         if not role.spec["Path"].startswith(SERVICE_LINKED):
             raise NoSuchEntity(f"The role with name {role.name} is not a service linked role.")
-        self._directory.records.delete(role)
         rename_principal(self._directory, ctx, role.arn, role.observed["RoleId"])
+        self._directory.records.delete(role)
         task = f"task{role.spec['Path']}{role.name}/{uuid.uuid4()}"
         done = Record(_DELETION, ctx.account, "", task, "", {}, ctx.now, ctx.now, status="SUCCEEDED")
         self._directory.records.create(done)

@@ -87,8 +87,8 @@ class Users:
             raise DeleteConflict("Cannot delete entity, must detach all policies first.")
         if user.spec.get(entities.GROUPS):
             raise DeleteConflict("Cannot delete entity, must remove users from group first.")
-        self._directory.records.delete(user)
         rename_principal(self._directory, ctx, user.arn, user.observed["UserId"])
+        self._directory.records.delete(user)
 
     def put_user_permissions_boundary(self, ctx: Context, request: api.PutUserPermissionsBoundaryRequest) -> None:
         """Limits a user by a managed policy."""
