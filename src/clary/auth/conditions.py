@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from operator import eq, ge, gt, le, lt
 from typing import Any
@@ -22,6 +22,7 @@ Condition = Callable[[Lookup], bool]
 Test = Callable[[str, Lookup], bool]
 """Whether a value of the request is one of those that the policy wants."""
 
+_MAX_ADDRESSES = 1000
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
 _MONTH = re.compile(r"(\d{4})(?:-(\d\d))?")
 
@@ -176,14 +177,15 @@ def _moment(text: str) -> datetime | None:
 def _ip(wanted: list[str]) -> Test:
     networks = [network for each in wanted if (network := _network(each)) is not None]
 
-    def test(value: str, _lookup: Lookup) -> bool:
+    @lru_cache(maxsize=_MAX_ADDRESSES)
+    def within(value: str) -> bool:
         try:
             address = ip_address(value)
         except ValueError:
             return False
         return any(address in network for network in networks)
 
-    return test
+    return lambda value, _lookup: within(value)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:

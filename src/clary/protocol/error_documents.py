@@ -81,6 +81,7 @@ def _s3_error(  # all of it is in the document
     code: str, status: int, error: ServiceError, request_id: str, operation: str, resource: str
 ) -> Response:
     headers = {"x-amz-request-id": request_id, "x-amz-id-2": request_id, "Content-Type": "application/xml"}
+    headers.update(error.headers)
     if operation.startswith("Head") or status == 304:
         del headers["Content-Type"]
         return Response(status, headers)

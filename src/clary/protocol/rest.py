@@ -74,7 +74,9 @@ class RequestBindings:
                 located[location].append(Binding(name, wire_name, member, _reader(member, location)))
         self._labels = located["uri"]
         self._fields = located["querystring"]
-        self._headers = located["header"]
+        self._headers: dict[str, list[Binding]] = {}
+        for header in located["header"]:
+            self._headers.setdefault(header.wire_name, []).append(header)
         self._prefixes = located["headers"]
 
     def read(self, labels: Mapping[str, str], query: str, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -96,9 +98,8 @@ class RequestBindings:
                     name.lower(): values[0] for name, values in fields.items() if name.lower().startswith("x-amz-")
                 }
                 headers = {**signed, **headers}
-        for header in self._headers:
-            text = headers.get(header.wire_name)
-            if text is not None:
+        for name, text in headers.items():
+            for header in self._headers.get(name, ()):
                 _read_header(header, text, found)
         for prefix in self._prefixes:
             start = prefix.wire_name

@@ -64,6 +64,9 @@ class S3Routes:
                 route = _route(operation)
                 place = (operation.http["method"], _KINDS[template], route.literals[0][0] if route.literals else "")
                 self._routes.setdefault(place, []).append(route)
+        everything = (route for routes in self._routes.values() for route in routes)
+        self._telling = sorted({name for route in everything for name in route.required_headers})
+        self._plain: dict[tuple[str, str, tuple[str, ...]], str | None] = {}
 
     def operation(self, method: str, address: Address, fields: Fields, headers: Mapping[str, str]) -> str | None:
         """The operation's name; None when S3 knows no such method for this kind of address."""
@@ -71,6 +74,15 @@ class S3Routes:
             return OPTIONS_OBJECT
         if method == "POST" and address.kind == "bucket" and _is_form(headers):
             return POST_OBJECT
+        if fields:
+            return self._best(method, address, fields, headers)
+        # Without a query string there are few kinds of requests, and most requests are of these.
+        kind = (method, address.kind, tuple([name for name in self._telling if name in headers]))
+        if kind not in self._plain:
+            self._plain[kind] = self._best(method, address, fields, headers)
+        return self._plain[kind]
+
+    def _best(self, method: str, address: Address, fields: Fields, headers: Mapping[str, str]) -> str | None:
         best: tuple[tuple[int, bool, int], str] | None = None
         for first_literal in ("", *fields):
             for route in self._routes.get((method, address.kind, first_literal), ()):

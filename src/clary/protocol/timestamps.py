@@ -66,7 +66,17 @@ def iso_milliseconds(value: Timestamp) -> str:
 
 def http_date(value: Timestamp) -> str:
     """`Wed, 01 May 2024 10:00:00 GMT`, as headers write it."""
-    at = to_datetime(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _http_date(floor(value))
+    return _http_text(to_datetime(value))
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return _http_text(from_epoch(seconds))
+
+
+def _http_text(at: datetime) -> str:
     day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
     return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
 
