@@ -28,6 +28,8 @@ FRAME_BYTES = 64 << 10
 TAG_BYTES = 16
 KEY_BYTES = 32
 
+Frame = bytes | memoryview
+
 _PURPOSE = "content"
 _BY_PLATFORM, _BY_CUSTOMER = b"P", b"C"
 
@@ -102,19 +104,14 @@ class Encryption:
 
     def update(self, data: bytes) -> bytes:
         """Takes more bytes; gives the frames that are certain not to be the last."""
-        plain = memoryview(self._rest + data if self._rest else data)
-        sealed = []
-        while len(plain) > FRAME_BYTES:
-            sealed.append(self._seal(plain[:FRAME_BYTES], last=False))
-            plain = plain[FRAME_BYTES:]
-        self._rest = bytes(plain)
-        return b"".join(sealed)
+        frames, self._rest = _cut(self._rest, data, FRAME_BYTES)
+        return b"".join([self._seal(frame, last=False) for frame in frames])
 
     def finish(self) -> bytes:
         """The last frame."""
-        return self._seal(memoryview(self._rest), last=True)
+        return self._seal(self._rest, last=True)
 
-    def _seal(self, plain: memoryview, *, last: bool) -> bytes:
+    def _seal(self, plain: Frame, *, last: bool) -> bytes:
         nonce = _nonce(self._number, last=last)
         self._number += 1
         return self._cipher.encrypt(nonce, plain, None)
@@ -207,21 +204,16 @@ class _Decryption:
         self._rest = b""
 
     def update(self, data: bytes) -> bytes:
-        sealed = memoryview(self._rest + data if self._rest else data)
-        plain = []
-        while len(sealed) >= FRAME_BYTES + TAG_BYTES:
-            plain.append(self._open(sealed[: FRAME_BYTES + TAG_BYTES]))
-            sealed = sealed[FRAME_BYTES + TAG_BYTES :]
-        self._rest = bytes(sealed)
-        return b"".join(plain)
+        frames, self._rest = _cut(self._rest, data, FRAME_BYTES + TAG_BYTES)
+        return b"".join([self._open(frame) for frame in frames])
 
     def finish(self) -> bytes:
-        plain = self._open(memoryview(self._rest)) if self._rest else b""
+        plain = self._open(self._rest) if self._rest else b""
         if self._left:
             raise Damaged(f"an encrypted content lacks {self._left} bytes")
         return plain
 
-    def _open(self, sealed: memoryview) -> bytes:
+    def _open(self, sealed: Frame) -> bytes:
         try:
             plain = self._cipher.decrypt(_nonce(self._number, last=self._number == self._last), sealed, None)
         except InvalidTag as error:
@@ -231,6 +223,18 @@ class _Decryption:
         self._skip = 0
         self._left -= len(wanted)
         return wanted
+
+
+def _cut(rest: bytes, data: bytes, size: int) -> tuple[list[Frame], bytes]:
+    """Frames of `size` bytes, and what is left: at least a byte, as the last frame may have that size too."""
+    if len(rest) + len(data) <= size:
+        return [], rest + data
+    view = memoryview(data)
+    begin = size - len(rest) if rest else 0
+    frames: list[Frame] = [rest + view[:begin]] if rest else []
+    end = begin + (len(data) - begin - 1) // size * size
+    frames += [view[at : at + size] for at in range(begin, end, size)]
+    return frames, bytes(view[end:])
 
 
 def _frames(size: int) -> int:
