@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from clary.audit.trail import Attempt
+from clary.auth.sigv4 import UNSIGNED
 from clary.bucket_host import WEBSITE_PREFIX, bucket_host
 from clary.context import Context
 from clary.errors import InternalFailure, ServiceError
@@ -124,6 +125,8 @@ class Gateway:
         is_s3 = call.service == "s3"
         if not is_s3:
             http.body = BytesBody(await read(http.body, BODY_LIMIT_BYTES))
+        if call.model.auth_type == "none" and "authorization" not in http.headers:
+            return UNSIGNED
         signature = self._authenticator.authenticate(http, self._models.signing_name(call.service), is_s3)
         if is_s3 and http.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
             length = http.headers.get("x-amz-decoded-content-length", "")
