@@ -9,7 +9,11 @@ ServiceError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ServiceError(Exception):
@@ -20,6 +24,8 @@ class ServiceError(Exception):
 
     code: ClassVar[str] = "ServiceError"
     status: ClassVar[int] = 400
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Headers that tell more, where the protocol has errors with headers."""
 
     def __init_subclass__(cls) -> None:
         if "code" not in cls.__dict__:

@@ -37,6 +37,29 @@ class AccessControlPolicy(TypedDict, total=False):
 class AccessControlTranslation(TypedDict):
     Owner: str
 
+class AnalyticsAndOperator(TypedDict, total=False):
+    Prefix: str
+    Tags: list[Tag]
+
+class AnalyticsConfiguration(TypedDict):
+    Id: str
+    Filter: NotRequired[AnalyticsFilter]
+    StorageClassAnalysis: StorageClassAnalysis
+
+class AnalyticsExportDestination(TypedDict):
+    S3BucketDestination: AnalyticsS3BucketDestination
+
+class AnalyticsFilter(TypedDict, total=False):
+    Prefix: str
+    Tag: Tag
+    And: AnalyticsAndOperator
+
+class AnalyticsS3BucketDestination(TypedDict):
+    Format: str
+    BucketAccountId: NotRequired[str]
+    Bucket: str
+    Prefix: NotRequired[str]
+
 class BlockedEncryptionTypes(TypedDict, total=False):
     EncryptionType: list[str]
 
@@ -348,6 +371,11 @@ class Delete(TypedDict):
     Objects: list[ObjectIdentifier]
     Quiet: NotRequired[bool]
 
+class DeleteBucketAnalyticsConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    ExpectedBucketOwner: NotRequired[str]
+
 class DeleteBucketCorsRequest(TypedDict):
     Bucket: str
     ExpectedBucketOwner: NotRequired[str]
@@ -356,8 +384,23 @@ class DeleteBucketEncryptionRequest(TypedDict):
     Bucket: str
     ExpectedBucketOwner: NotRequired[str]
 
+class DeleteBucketIntelligentTieringConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    ExpectedBucketOwner: NotRequired[str]
+
+class DeleteBucketInventoryConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    ExpectedBucketOwner: NotRequired[str]
+
 class DeleteBucketLifecycleRequest(TypedDict):
     Bucket: str
+    ExpectedBucketOwner: NotRequired[str]
+
+class DeleteBucketMetricsConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
     ExpectedBucketOwner: NotRequired[str]
 
 class DeleteBucketOwnershipControlsRequest(TypedDict):
@@ -453,6 +496,11 @@ class Destination(TypedDict):
     ReplicationTime: NotRequired[ReplicationTime]
     Metrics: NotRequired[Metrics]
 
+class Encryption(TypedDict):
+    EncryptionType: Literal["AES256", "aws:fsx", "aws:backup", "aws:kms", "aws:kms:dsse"]
+    KMSKeyId: NotRequired[str]
+    KMSContext: NotRequired[str]
+
 class EncryptionConfiguration(TypedDict, total=False):
     ReplicaKmsKeyID: str
 
@@ -499,6 +547,14 @@ class GetBucketAclRequest(TypedDict):
     Bucket: str
     ExpectedBucketOwner: NotRequired[str]
 
+class GetBucketAnalyticsConfigurationOutput(TypedDict, total=False):
+    AnalyticsConfiguration: AnalyticsConfiguration
+
+class GetBucketAnalyticsConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    ExpectedBucketOwner: NotRequired[str]
+
 class GetBucketCorsOutput(TypedDict, total=False):
     CORSRules: list[CORSRule]
 
@@ -511,6 +567,22 @@ class GetBucketEncryptionOutput(TypedDict, total=False):
 
 class GetBucketEncryptionRequest(TypedDict):
     Bucket: str
+    ExpectedBucketOwner: NotRequired[str]
+
+class GetBucketIntelligentTieringConfigurationOutput(TypedDict, total=False):
+    IntelligentTieringConfiguration: IntelligentTieringConfiguration
+
+class GetBucketIntelligentTieringConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    ExpectedBucketOwner: NotRequired[str]
+
+class GetBucketInventoryConfigurationOutput(TypedDict, total=False):
+    InventoryConfiguration: InventoryConfiguration
+
+class GetBucketInventoryConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
     ExpectedBucketOwner: NotRequired[str]
 
 class GetBucketLifecycleConfigurationOutput(TypedDict, total=False):
@@ -533,6 +605,14 @@ class GetBucketLoggingOutput(TypedDict, total=False):
 
 class GetBucketLoggingRequest(TypedDict):
     Bucket: str
+    ExpectedBucketOwner: NotRequired[str]
+
+class GetBucketMetricsConfigurationOutput(TypedDict, total=False):
+    MetricsConfiguration: MetricsConfiguration
+
+class GetBucketMetricsConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
     ExpectedBucketOwner: NotRequired[str]
 
 class GetBucketNotificationConfigurationRequest(TypedDict):
@@ -759,6 +839,9 @@ class GetPublicAccessBlockRequest(TypedDict):
     Bucket: str
     ExpectedBucketOwner: NotRequired[str]
 
+class GlacierJobParameters(TypedDict):
+    Tier: Literal["Standard", "Bulk", "Expedited"]
+
 class Grant(TypedDict, total=False):
     Grantee: Grantee
     Permission: str
@@ -865,6 +948,50 @@ class InputSerialization(TypedDict, total=False):
     JSON: JSONInput
     Parquet: ParquetInput
 
+class IntelligentTieringAndOperator(TypedDict, total=False):
+    Prefix: str
+    Tags: list[Tag]
+
+class IntelligentTieringConfiguration(TypedDict):
+    Id: str
+    Filter: NotRequired[IntelligentTieringFilter]
+    Status: str
+    Tierings: list[Tiering]
+
+class IntelligentTieringFilter(TypedDict, total=False):
+    Prefix: str
+    Tag: Tag
+    And: IntelligentTieringAndOperator
+
+class InventoryConfiguration(TypedDict):
+    Destination: InventoryDestination
+    IsEnabled: bool
+    Filter: NotRequired[InventoryFilter]
+    Id: str
+    IncludedObjectVersions: str
+    OptionalFields: NotRequired[list[str]]
+    Schedule: InventorySchedule
+
+class InventoryDestination(TypedDict):
+    S3BucketDestination: InventoryS3BucketDestination
+
+class InventoryEncryption(TypedDict, total=False):
+    SSES3: SSES3
+    SSEKMS: SSEKMS
+
+class InventoryFilter(TypedDict):
+    Prefix: str
+
+class InventoryS3BucketDestination(TypedDict):
+    AccountId: NotRequired[str]
+    Bucket: str
+    Format: str
+    Prefix: NotRequired[str]
+    Encryption: NotRequired[InventoryEncryption]
+
+class InventorySchedule(TypedDict):
+    Frequency: str
+
 class JSONInput(TypedDict, total=False):
     Type: Literal["DOCUMENT", "LINES"]
 
@@ -905,6 +1032,50 @@ class LifecycleRuleFilter(TypedDict, total=False):
     ObjectSizeGreaterThan: int
     ObjectSizeLessThan: int
     And: LifecycleRuleAndOperator
+
+class ListBucketAnalyticsConfigurationsOutput(TypedDict, total=False):
+    IsTruncated: bool
+    ContinuationToken: str
+    NextContinuationToken: str
+    AnalyticsConfigurationList: list[AnalyticsConfiguration]
+
+class ListBucketAnalyticsConfigurationsRequest(TypedDict):
+    Bucket: str
+    ContinuationToken: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
+
+class ListBucketIntelligentTieringConfigurationsOutput(TypedDict, total=False):
+    IsTruncated: bool
+    ContinuationToken: str
+    NextContinuationToken: str
+    IntelligentTieringConfigurationList: list[IntelligentTieringConfiguration]
+
+class ListBucketIntelligentTieringConfigurationsRequest(TypedDict):
+    Bucket: str
+    ContinuationToken: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
+
+class ListBucketInventoryConfigurationsOutput(TypedDict, total=False):
+    ContinuationToken: str
+    InventoryConfigurationList: list[InventoryConfiguration]
+    IsTruncated: bool
+    NextContinuationToken: str
+
+class ListBucketInventoryConfigurationsRequest(TypedDict):
+    Bucket: str
+    ContinuationToken: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
+
+class ListBucketMetricsConfigurationsOutput(TypedDict, total=False):
+    IsTruncated: bool
+    ContinuationToken: str
+    NextContinuationToken: str
+    MetricsConfigurationList: list[MetricsConfiguration]
+
+class ListBucketMetricsConfigurationsRequest(TypedDict):
+    Bucket: str
+    ContinuationToken: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
 
 class ListBucketsOutput(TypedDict, total=False):
     Buckets: list[Bucket]
@@ -1065,9 +1236,28 @@ class LoggingEnabled(TypedDict):
     TargetPrefix: str
     TargetObjectKeyFormat: NotRequired[TargetObjectKeyFormat]
 
+class MetadataEntry(TypedDict, total=False):
+    Name: str
+    Value: str
+
 class Metrics(TypedDict):
     Status: str
     EventThreshold: NotRequired[ReplicationTimeValue]
+
+class MetricsAndOperator(TypedDict, total=False):
+    Prefix: str
+    Tags: list[Tag]
+    AccessPointArn: str
+
+class MetricsConfiguration(TypedDict):
+    Id: str
+    Filter: NotRequired[MetricsFilter]
+
+class MetricsFilter(TypedDict, total=False):
+    Prefix: str
+    Tag: Tag
+    AccessPointArn: str
+    And: MetricsAndOperator
 
 class MultipartUpload(TypedDict, total=False):
     UploadId: str
@@ -1174,6 +1364,9 @@ class OptionsObjectRequest(TypedDict):
     Origin: NotRequired[str]
     AccessControlRequestMethod: NotRequired[str]
     AccessControlRequestHeaders: NotRequired[str]
+
+class OutputLocation(TypedDict, total=False):
+    S3: S3Location
 
 class OutputSerialization(TypedDict, total=False):
     CSV: CSVOutput
@@ -1303,6 +1496,12 @@ class PutBucketAclRequest(TypedDict):
     GrantWriteACP: NotRequired[str]
     ExpectedBucketOwner: NotRequired[str]
 
+class PutBucketAnalyticsConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    AnalyticsConfiguration: AnalyticsConfiguration
+    ExpectedBucketOwner: NotRequired[str]
+
 class PutBucketCorsRequest(TypedDict):
     Bucket: str
     CORSConfiguration: CORSConfiguration
@@ -1315,6 +1514,18 @@ class PutBucketEncryptionRequest(TypedDict):
     ContentMD5: NotRequired[str]
     ChecksumAlgorithm: NotRequired[str]
     ServerSideEncryptionConfiguration: ServerSideEncryptionConfiguration
+    ExpectedBucketOwner: NotRequired[str]
+
+class PutBucketIntelligentTieringConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    ExpectedBucketOwner: NotRequired[str]
+    IntelligentTieringConfiguration: IntelligentTieringConfiguration
+
+class PutBucketInventoryConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    InventoryConfiguration: InventoryConfiguration
     ExpectedBucketOwner: NotRequired[str]
 
 class PutBucketLifecycleConfigurationOutput(TypedDict, total=False):
@@ -1332,6 +1543,12 @@ class PutBucketLoggingRequest(TypedDict):
     BucketLoggingStatus: BucketLoggingStatus
     ContentMD5: NotRequired[str]
     ChecksumAlgorithm: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
+
+class PutBucketMetricsConfigurationRequest(TypedDict):
+    Bucket: str
+    Id: str
+    MetricsConfiguration: MetricsConfiguration
     ExpectedBucketOwner: NotRequired[str]
 
 class PutBucketNotificationConfigurationRequest(TypedDict):
@@ -1605,6 +1822,28 @@ class RequestPaymentConfiguration(TypedDict):
 class RequestProgress(TypedDict, total=False):
     Enabled: bool
 
+class RestoreObjectOutput(TypedDict, total=False):
+    RequestCharged: str
+    RestoreOutputPath: str
+
+class RestoreObjectRequest(TypedDict):
+    Bucket: str
+    Key: str
+    VersionId: NotRequired[str]
+    RestoreRequest: NotRequired[RestoreRequest]
+    RequestPayer: NotRequired[Literal["requester"]]
+    ChecksumAlgorithm: NotRequired[str]
+    ExpectedBucketOwner: NotRequired[str]
+
+class RestoreRequest(TypedDict, total=False):
+    Days: int
+    GlacierJobParameters: GlacierJobParameters
+    Type: Literal["SELECT"]
+    Tier: Literal["Standard", "Bulk", "Expedited"]
+    Description: str
+    SelectParameters: SelectParameters
+    OutputLocation: OutputLocation
+
 class RestoreStatus(TypedDict, total=False):
     IsRestoreInProgress: bool
     RestoreExpiryDate: Timestamp
@@ -1615,6 +1854,22 @@ class RoutingRule(TypedDict):
 
 class S3KeyFilter(TypedDict, total=False):
     FilterRules: list[FilterRule]
+
+class S3Location(TypedDict):
+    BucketName: str
+    Prefix: str
+    Encryption: NotRequired[Encryption]
+    CannedACL: NotRequired[str]
+    AccessControlList: NotRequired[list[Grant]]
+    Tagging: NotRequired[Tagging]
+    UserMetadata: NotRequired[list[MetadataEntry]]
+    StorageClass: NotRequired[str]
+
+class SSEKMS(TypedDict):
+    KeyId: str
+
+class SSES3(TypedDict):
+    pass
 
 class ScanRange(TypedDict, total=False):
     Start: int
@@ -1643,6 +1898,12 @@ class SelectObjectContentRequest(TypedDict):
     OutputSerialization: OutputSerialization
     ScanRange: NotRequired[ScanRange]
     ExpectedBucketOwner: NotRequired[str]
+
+class SelectParameters(TypedDict):
+    InputSerialization: InputSerialization
+    ExpressionType: Literal["SQL"]
+    Expression: str
+    OutputSerialization: OutputSerialization
 
 class ServerSideEncryptionByDefault(TypedDict):
     SSEAlgorithm: str
@@ -1674,6 +1935,13 @@ class Stats(TypedDict, total=False):
 class StatsEvent(TypedDict, total=False):
     Details: Stats
 
+class StorageClassAnalysis(TypedDict, total=False):
+    DataExport: StorageClassAnalysisDataExport
+
+class StorageClassAnalysisDataExport(TypedDict):
+    OutputSchemaVersion: str
+    Destination: AnalyticsExportDestination
+
 class Tag(TypedDict):
     Key: str
     Value: str
@@ -1688,6 +1956,10 @@ class TargetGrant(TypedDict, total=False):
 class TargetObjectKeyFormat(TypedDict, total=False):
     SimplePrefix: SimplePrefix
     PartitionedPrefix: PartitionedPrefix
+
+class Tiering(TypedDict):
+    Days: int
+    AccessTier: str
 
 class TopicConfiguration(TypedDict):
     Id: NotRequired[str]

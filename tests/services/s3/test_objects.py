@@ -237,17 +237,9 @@ def test_presigned_urls(client: Client, bucket: str, signature_version: str) -> 
 
 
 def test_unsupported_operations_are_named(s3: Any, bucket: str) -> None:
-    error = error_of(
-        s3.select_object_content,
-        Bucket=bucket,
-        Key="k",
-        Expression="SELECT 1",
-        ExpressionType="SQL",
-        InputSerialization={"CSV": {}},
-        OutputSerialization={"CSV": {}},
-    )
+    error = error_of(s3.get_object_torrent, Bucket=bucket, Key="k")
     assert (error["Code"], error["Status"]) == ("NotImplemented", 501)
-    assert "SelectObjectContent" in error["Message"]
+    assert "GetObjectTorrent" in error["Message"]
 
 
 def test_files_go_up_and_come_down_through_the_transfer_manager(s3: Any, bucket: str, tmp_path: Path) -> None:

@@ -94,3 +94,22 @@ def test_one_version_is_copied(s3: Any, versioned: str) -> None:
     assert copied["CopySourceVersionId"] == first
     assert body(s3, versioned, "k") == b"1"
     assert len(s3.list_object_versions(Bucket=versioned)["Versions"]) == 3
+
+
+def test_answers_tell_of_delete_markers(s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="k")
+    marker = s3.delete_object(Bucket=bucket, Key="k")["VersionId"]
+    for call, arguments, status in (
+        (s3.get_object, {}, 404),
+        (s3.head_object, {}, 404),
+        (s3.get_object, {"VersionId": marker}, 405),
+        (s3.head_object, {"VersionId": marker}, 405),
+    ):
+        with pytest.raises(s3.exceptions.ClientError) as caught:
+            call(Bucket=bucket, Key="k", **arguments)
+        metadata = caught.value.response["ResponseMetadata"]
+        assert metadata["HTTPStatusCode"] == status
+        assert metadata["HTTPHeaders"]["x-amz-delete-marker"] == "true"
+        assert metadata["HTTPHeaders"]["x-amz-version-id"] == marker
+        assert metadata["HTTPHeaders"].get("allow") == ("DELETE" if arguments else None)

@@ -2,9 +2,11 @@
 
 from clary.services.s3.access import access
 from clary.services.s3.acls import AccessControlLists
+from clary.services.s3.archive import Archive
 from clary.services.s3.attributes import Attributes
 from clary.services.s3.bucket_encryption import BucketEncryption
 from clary.services.s3.buckets import Buckets
+from clary.services.s3.configurations import Configurations
 from clary.services.s3.copying import Copying
 from clary.services.s3.cors import Cors
 from clary.services.s3.lifecycle import Lifecycle
@@ -41,6 +43,8 @@ SERVICE = Service(
     ObjectLock,
     Website,
     Select,
+    Archive,
+    Configurations,
     Post,
     Cors,
     access=access,

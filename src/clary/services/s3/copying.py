@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clary.services.s3 import encryption, integrity, replication
+from clary.services.s3.archive import refuse_archived
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import refuse_unmet, write_condition
 from clary.services.s3.copy_source import CopySource
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MAX_COPY_BYTES = 5 << 30
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+_OWN = ("StorageClass", "WebsiteRedirectLocation")
+"""What a copy has only when its request says so ("CopyObject", Amazon S3 API reference)."""
 _CHANGES = ("StorageClass", "WebsiteRedirectLocation", "SSECustomerAlgorithm", *encryption.MEMBERS)
 """What a copy may have otherwise than its source; how it is encrypted is never taken over."""
 
@@ -106,6 +109,7 @@ class Copying:
         version = readable(self._platform, ctx, origin, source.key, source.version_id, content=True)
         if refuse_unmet(request, version, "CopySource"):
             raise PreconditionFailed("x-amz-copy-source-If-None-Match")
+        refuse_archived(ctx, version, as_source=True)
         return origin, version
 
 
@@ -114,7 +118,7 @@ def _meta(ctx: Context, request: Members, target: Record, version: Version) -> M
     asked = meta_of(ctx, request, target)
     source = version.meta
     replaces = _directive(request, "MetadataDirective") == "REPLACE"
-    headers = asked.headers if replaces else {**_without_encryption(source.headers), **_changed(asked.headers)}
+    headers = asked.headers if replaces else {**_taken_over(source.headers), **_changed(asked.headers)}
     metadata = asked.metadata if replaces else source.metadata
     tags = asked.tags if _directive(request, "TaggingDirective") == "REPLACE" else source.tags
     return replace(asked, headers=headers, metadata=metadata, tags=tags)
@@ -128,8 +132,9 @@ def _directive(request: Members, name: str) -> str:
     return value
 
 
-def _without_encryption(headers: Members) -> Document:
-    return {name: value for name, value in headers.items() if name not in encryption.MEMBERS}
+def _taken_over(headers: Members) -> Document:
+    left = (*encryption.MEMBERS, *_OWN)
+    return {name: value for name, value in headers.items() if name not in left}
 
 
 def _changed(headers: Members) -> Document:

@@ -12,7 +12,12 @@ ServiceError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from clary.errors import ServiceError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class NoSuchBucket(ServiceError):
@@ -25,12 +30,14 @@ class NoSuchBucket(ServiceError):
 
 
 class NoSuchKey(ServiceError):
-    """The key does not exist, or its current version is a delete marker."""
+    """The key does not exist, or its current version is a delete marker, whose id is told then."""
 
     status = 404
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, marker_id: str = "") -> None:
         super().__init__("The specified key does not exist.", Key=key)
+        if marker_id:
+            self.headers = {"x-amz-delete-marker": "true", "x-amz-version-id": marker_id}
 
 
 class NoSuchVersion(ServiceError):
@@ -226,9 +233,15 @@ class MethodNotAllowed(ServiceError):
 
     status = 405
 
-    def __init__(self) -> None:
+    def __init__(self, marker_id: str, modified: datetime) -> None:
         text = "The specified method is not allowed against this resource."
         super().__init__(text, Method="GET", ResourceType="DeleteMarker")
+        self.headers = {
+            "Allow": "DELETE",
+            "Last-Modified": modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            "x-amz-delete-marker": "true",
+            "x-amz-version-id": marker_id,
+        }
 
 
 class AccessControlListNotSupported(ServiceError):
@@ -334,6 +347,39 @@ class InvalidBucketState(ServiceError):
     """The bucket is not in a state that allows it."""
 
     status = 409
+
+
+class InvalidObjectState(ServiceError):
+    """The storage class of the object does not allow it."""
+
+    status = 403
+
+
+class ObjectNotInActiveTierError(ServiceError):
+    """The source of a copy is archived."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The source object of the COPY action is not in the active tier and is only stored in Amazon S3 Glacier."
+        )
+
+
+class NoSuchConfiguration(ServiceError):
+    """There is no configuration with this id."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("The specified configuration does not exist.")
+
+
+class TooManyConfigurations(ServiceError):
+    """The bucket has as many configurations of the kind as it may."""
+
+    def __init__(self) -> None:
+        super().__init__("You are attempting to create a new configuration but have already reached the limit.")
 
 
 class NoSuchObjectLockConfiguration(ServiceError):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from clary.context import PrincipalKind
 from clary.errors import ServiceError
 from clary.http import Reply
-from clary.services.s3 import encryption, integrity, replication
+from clary.services.s3 import encryption, integrity, mfa_delete, replication
 from clary.services.s3.access import Target, object_checks
+from clary.services.s3.archive import refuse_archived, restore_member
 from clary.services.s3.bucket import bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
 from clary.services.s3.errors import EntityTooLarge, InvalidRequest, MalformedXML
@@ -66,6 +67,8 @@ class Objects:
     def delete_object(self, ctx: Context, request: api.DeleteObjectRequest) -> Document:
         """Removes an object, or puts a delete marker in its place."""
         bucket = bucket_of(self._platform, request)
+        if request.get("VersionId") and mfa_delete.is_on(bucket):
+            mfa_delete.refuse_without_code(self._platform, ctx, request)
         removed = self._delete(ctx, bucket, request)
         members = {"VersionId": removed.get("DeleteMarkerVersionId", removed.get("VersionId"))}
         return {**members, **({"DeleteMarker": True} if removed.get("DeleteMarker") else {})}
@@ -77,6 +80,8 @@ class Objects:
         wanted = request.get("Delete", {}).get("Objects") or []
         if not 0 < len(wanted) <= MAX_DELETE_KEYS:
             raise MalformedXML
+        if mfa_delete.is_on(bucket) and any(each.get("VersionId") for each in wanted):
+            mfa_delete.refuse_without_code(self._platform, ctx, request)
         beside = {"BypassGovernanceRetention": request.get("BypassGovernanceRetention")}
         deleted: list[Document] = []
         errors: list[Document] = []
@@ -129,10 +134,13 @@ class Objects:
             **version_member(bucket, version),
             **expiration_member(bucket, version),
             **lock_members(self._platform, ctx, bucket, version),
+            **restore_member(ctx, version),
         }
         key = encryption.unlocked(version.meta, request)
         if refuse_unmet(request, version):
             return Reply({name: members[name] for name in _NOT_MODIFIED if name in members}, 304)
+        if content:
+            refuse_archived(ctx, version)
         part = extent(self._objects, version, request)
         members["ContentLength"] = part.end - part.start
         if part.parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from clary.errors import AccessDenied
@@ -46,10 +47,10 @@ def readable(  # a version is named by all of these
     if not platform.authorizer.decision(ctx, list_check(bucket, ctx)).allowed:
         raise AccessDenied("Access Denied")
     if version_id is None:
-        raise NoSuchKey(key)
+        raise NoSuchKey(key, version.version_id if version is not None else "")
     if version is None:
         raise NoSuchVersion(key, version_id)
-    raise MethodNotAllowed
+    raise MethodNotAllowed(version_id, datetime.fromtimestamp(version.modified, UTC))
 
 
 def extent(objects: Objects, version: Version, request: Members) -> Extent:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clary.errors import NotSupported, ServiceError
 from clary.services.s3 import encryption
+from clary.services.s3.archive import refuse_archived
 from clary.services.s3.bucket import bucket_of
 from clary.services.s3.errors import InvalidRequest
 from clary.services.s3.reading import readable
@@ -63,6 +64,7 @@ class Select:
         task = _task(request)
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], None, content=True)
+        refuse_archived(ctx, version)
         key = encryption.unlocked(version.meta, request)
         file = TemporaryFile()  # noqa: SIM115  # lives as long as the answer
         try:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from clary.errors import NotSupported
-from clary.services.s3.bucket import bucket_of, edit, versioning_of
+from clary.services.s3 import mfa_delete
+from clary.services.s3.bucket import bucket_of, edit
 from clary.services.s3.errors import (
     IllegalVersioningConfigurationException,
     InvalidBucketState,
@@ -114,14 +114,14 @@ class BucketSettings:
     def put_bucket_versioning(self, ctx: Context, request: api.PutBucketVersioningRequest) -> None:
         """Turns versioning on, or suspends it; it can never be as if it had not been on."""
         configuration = request["VersioningConfiguration"]
-        if configuration.get("MFADelete") == "Enabled":
-            raise NotSupported("Clary does not support MFA delete.")
         status = configuration.get("Status")
         if status not in ("Enabled", "Suspended"):
             raise IllegalVersioningConfigurationException(
                 "The Versioning element must be specified" if status is None else "Unknown versioning status"
             )
         bucket = bucket_of(self._platform, request)
+        if "MFADelete" in configuration or mfa_delete.is_on(bucket):
+            mfa_delete.refuse_without_code(self._platform, ctx, request)
 
         def change(spec: Document) -> None:
             if status == "Suspended" and CONFIGURATION in spec:
@@ -132,7 +132,7 @@ class BucketSettings:
                 raise InvalidBucketState(
                     "A replication configuration is present on this bucket, so the versioning state cannot be changed."
                 )
-            spec["Versioning"] = {"Status": status}
+            spec["Versioning"] = {**spec.get("Versioning", {}), **configuration}
 
         edit(self._platform, bucket, ctx, change)
 
@@ -140,8 +140,8 @@ class BucketSettings:
         self, _: Context, request: api.GetBucketVersioningRequest
     ) -> api.GetBucketVersioningOutput:
         """Whether versioning is on or suspended; nothing when it never was on."""
-        status = versioning_of(bucket_of(self._platform, request))
-        return {"Status": status} if status else {}
+        configuration: api.GetBucketVersioningOutput = bucket_of(self._platform, request).spec.get("Versioning", {})
+        return configuration
 
     def put_bucket_tagging(self, ctx: Context, request: api.PutBucketTaggingRequest) -> None:
         """Replaces the tags of a bucket."""

@@ -53,7 +53,7 @@ class Content:
     """Whether a committed row names it."""
 
 
-_META = ("headers", "metadata", "tags", "acl", "owner", "lock", "customer_key", "replication")
+_META = ("headers", "metadata", "tags", "acl", "owner", "lock", "restored", "customer_key", "replication")
 
 
 @dataclass(slots=True)
@@ -69,6 +69,8 @@ class Meta:
     """The account that owns the object, where it is not the bucket's."""
     lock: dict[str, Any] = field(default_factory=dict)
     """`Mode` and `RetainUntil` (seconds since 1970), and `LegalHold`."""
+    restored: float = 0.0
+    """Until when an archived object can be read, in seconds since 1970."""
     customer_key: str = ""
     """What tells the customer's key from others, for objects that are encrypted with one."""
     replication: dict[str, str] = field(default_factory=dict)
