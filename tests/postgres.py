@@ -23,7 +23,7 @@ def programs() -> Path | None:
     """The folder of the newest PostgreSQL of this machine: on the path, or where Debian keeps it."""
     found = shutil.which("initdb")
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    return Path(found).parent if found else (debian[-1] if debian else None)
+    return Path(found).resolve().parent if found else (debian[-1] if debian else None)
 
 
 @dataclass

@@ -291,7 +291,7 @@ class PostgresDatabase(Database):
         """Brings the tables to the newest layout; tells the number that sets them apart from others on the server."""
         session = self._connect()
         try:
-            session.run("BEGIN; SELECT pg_advisory_xact_lock(hashtext('clary'))")
+            session.run("BEGIN; SET LOCAL synchronous_commit = on; SELECT pg_advisory_xact_lock(hashtext('clary'))")
             _refuse_encoding(session)
             session.run("CREATE TABLE IF NOT EXISTS layout (version BIGINT NOT NULL)")
             row = session.execute("SELECT version FROM layout").fetchone()
