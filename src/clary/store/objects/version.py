@@ -110,6 +110,7 @@ class Version:
     file: str | None = None
     upload_id: str | None = None
     sealed_key: SealedKey = None
+    _meta: Meta | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def checksum(self) -> Checksum | None:
@@ -118,8 +119,10 @@ class Version:
 
     @property
     def meta(self) -> Meta:
-        """What the client said about it."""
-        return Meta.load(self.meta_text)
+        """What the client said about it, read when it is first asked for."""
+        if self._meta is None:
+            self._meta = Meta.load(self.meta_text)
+        return self._meta
 
     @property
     def has_md5(self) -> bool:
