@@ -134,11 +134,11 @@ def test_use_is_noted_now_and_then(credentials: Credentials, records: Records, c
 
 def test_token_of_version_0_1(credentials: Credentials, accounts: Accounts, records: Records) -> None:
     role = accounts.role("worker")
-    seal = records.get(entities.SEAL, ACCOUNT, "", entities.SEAL)
+    seal = records.get(entities.SEAL, ACCOUNT, "", "seal")
     assert seal is None
     key = bytes(32)
     now = accounts.clock.now()
-    records.create(Record(entities.SEAL, ACCOUNT, "", entities.SEAL, "", {"Key": key.hex()}, now, now))
+    records.create(Record(entities.SEAL, ACCOUNT, "", "seal", "", {"Key": key.hex()}, now, now))
     expires = int((now + HOUR).timestamp())
     fields = ["ASIAOLD", expires, "assumed-role", ACCOUNT, "arn", "IDworker:s", "worker", role.arn, [], {"a": "b"}]
     payload = orjson.dumps(fields)
@@ -169,7 +169,7 @@ def test_open_secrets_are_read_and_sealed_at_the_next_start(
     now = accounts.clock.now()
     spec = {"UserName": "ada", "SecretAccessKey": "open"}
     records.create(Record(entities.ACCESS_KEY, ACCOUNT, "", "AKIAOLD", "", spec, now, now, status="Active"))
-    records.create(Record(entities.SEAL, ACCOUNT, "", entities.SEAL, "", {"Key": "00" * 32}, now, now))
+    records.create(Record(entities.SEAL, ACCOUNT, "", "seal", "", {"Key": "00" * 32}, now, now))
     for _ in range(2):
         found = credentials.find("AKIAOLD", "")
         assert found

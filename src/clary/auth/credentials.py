@@ -189,12 +189,12 @@ class Credentials:
         return self._seal
 
     def _stored_seal(self) -> bytes:
-        record = self._records.get(SEAL, self._account, "", SEAL)
+        record = self._records.get(SEAL, self._account, "", _SEAL_NAME)
         if record is None:
             now = self._clock.now()
             spec = {_SEALED_SEAL: self._keyring.seal_text(secrets.token_hex(32), SEAL)}
             try:
-                record = self._records.create(Record(SEAL, self._account, "", SEAL, "", spec, now, now))
+                record = self._records.create(Record(SEAL, self._account, "", _SEAL_NAME, "", spec, now, now))
             except AlreadyExists:  # another process was first
                 return self._stored_seal()
         return bytes.fromhex(record.spec.get(_OPEN_SEAL) or self._keyring.open_text(record.spec[_SEALED_SEAL], SEAL))
@@ -204,7 +204,7 @@ class Credentials:
         for key in self._records.all(Query(ACCESS_KEY, self._account)):
             if _OPEN in key.spec:
                 self._records.edit(key, self._sealed_key)
-        seal = self._records.get(SEAL, self._account, "", SEAL)
+        seal = self._records.get(SEAL, self._account, "", _SEAL_NAME)
         if seal is not None and _OPEN_SEAL in seal.spec:
             sealed = self._keyring.seal_text(seal.spec[_OPEN_SEAL], SEAL)
             self._records.edit(seal, lambda now: replace(now, spec={_SEALED_SEAL: sealed}))
@@ -215,6 +215,7 @@ class Credentials:
 
 
 _OPEN, _SEALED = "SecretAccessKey", "SealedSecretAccessKey"
+_SEAL_NAME = "seal"
 _OPEN_SEAL, _SEALED_SEAL = "Key", "SealedKey"
 
 
