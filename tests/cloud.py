@@ -17,7 +17,7 @@ from clary.http import BytesBody, Request, Response
 from clary.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import botocore.session
@@ -69,6 +69,14 @@ class Cloud:
         client = self._session.create_client(service, "eu-west-1", endpoint_url=ENDPOINT, **keys)
         client.meta.events.register("before-send", self._send)
         return client
+
+    def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs what calls operations from a thread, as controllers do, while the event loop serves it."""
+
+        async def wait() -> Any:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+        return self._runner.run(wait())
 
     def close(self) -> None:
         self._pool.shutdown()

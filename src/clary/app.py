@@ -27,7 +27,9 @@ from clary.bucket_host import WEBSITE_PREFIX
 from clary.clock import SystemClock
 from clary.compute.probe import probe
 from clary.connection import Connection
+from clary.controllers import storage_metrics
 from clary.controllers.bucket_lifecycle import BucketLifecycleController
+from clary.controllers.bucket_logging import BucketLoggingController
 from clary.controllers.bucket_notification import BucketNotificationController
 from clary.controllers.bucket_replication import BucketReplicationController
 from clary.controllers.capacity import Capacity
@@ -56,6 +58,7 @@ from clary.protocol.route import Router
 from clary.protocol.validate import Validators
 from clary.proxy import Proxy
 from clary.services.s3.cors import CorsHeaders
+from clary.services.s3.watch import RequestWatch
 from clary.store.audit import Index, IndexFile, Segments
 from clary.store.engines import open_database
 from clary.store.keyring import Keyring
@@ -104,6 +107,14 @@ class Parts:
     gateway: Gateway
     notebooks: NotebookProxy
     upkeep: Upkeep
+    watch: RequestWatch
+
+    def close(self) -> None:
+        """Writes what waits to be written, and closes the stores."""
+        self.platform.objects.close()
+        self.upkeep.stop()
+        self.watch.flush()
+        self.database.close()
 
 
 def build(settings: Settings, clock: Clock) -> Parts:
@@ -142,10 +153,12 @@ def build(settings: Settings, clock: Clock) -> Parts:
     gateway.add_page("/_clary/health", _health)
     gateway.add_page(WEBSITE_PREFIX, WebsitePage(platform, gateway.handle))
     gateway.add_headers("s3", CorsHeaders(platform))
+    watch = RequestWatch(platform)
+    gateway.observe("s3", watch)
     notebooks = NotebookProxy(platform)
     gateway.add_page(notebook_access.PREFIX, notebooks.page)
     upkeep = Upkeep(segments, audit, clock, timedelta(days=settings.audit_days))
-    return Parts(platform, database, gateway, notebooks, upkeep)
+    return Parts(platform, database, gateway, notebooks, upkeep, watch)
 
 
 def controllers(platform: Platform, backend: Backend) -> list[Controller]:
@@ -159,6 +172,8 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         BucketLifecycleController(platform),
         BucketNotificationController(platform),
         BucketReplicationController(platform),
+        BucketLoggingController(platform),
+        storage_metrics.StorageMetricsController(platform),
         TransformJobController(platform, backend, capacity),
         TuningJobController(platform),
         MonitoringScheduleController(platform),
@@ -216,6 +231,7 @@ class Server:
         platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
         platform.credentials.bootstrap()
         first_run.prepare(platform)
+        storage_metrics.begin(platform)
         platform.sandboxes = machine.result().isolation != "none"
         backend = plugins.backend(self.settings.compute)(
             self.settings.home / "run", machine.result(), warm=self.settings.warm_workers
@@ -246,9 +262,7 @@ class Server:
             await asyncio.to_thread(loop.stop)
             backend.close()
             pool.shutdown()
-            platform.objects.close()
-            parts.upkeep.stop()
-            parts.database.close()
+            parts.close()
 
 
 class _Http(uvicorn.Server):

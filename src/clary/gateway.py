@@ -37,6 +37,7 @@ READ_ONLY = ("Get", "Describe", "List", "Head", "Invoke", "Search", "Filter", "B
 
 Page = Callable[[Request], Awaitable[Response]]
 Headers = Callable[[Request, Mapping[str, str]], Mapping[str, str]]
+Observer = Callable[[Request, Mapping[str, str], Attempt, Response], None]
 """Takes a request and what its path names; tells headers that belong to the answer, whatever it is."""
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Gateway:
         self._invoke = invoke
         self._pages: dict[str, Page] = {}
         self._headers: dict[str, Headers] = {}
+        self._observers: dict[str, Observer] = {}
         self._flush: asyncio.Task[None] | None = None
 
     def add_page(self, prefix: str, page: Page) -> None:
@@ -71,6 +73,10 @@ class Gateway:
     def add_headers(self, service: str, headers: Headers) -> None:
         """Has `headers` add to every answer of a service."""
         self._headers[service] = headers
+
+    def observe(self, service: str, observer: Observer) -> None:
+        """Shows every answer of a service to `observer`."""
+        self._observers[service] = observer
 
     async def handle(self, http: Request) -> Response:
         """The response to one request; raises ClientGone only."""
@@ -89,6 +95,8 @@ class Gateway:
             response = await self._serve(http, call, attempt)
             if beside := self._headers.get(call.service):
                 response.headers.update(beside(http, call.parameters))
+            if observer := self._observers.get(call.service):
+                observer(http, call.parameters, attempt, response)
         self._invoke.trail.write(attempt, response.status)
         return response
 

@@ -37,9 +37,7 @@ async def serve(settings: Settings, server: uvicorn.Server, listener: socket.soc
     finally:
         channel.close()
         pool.shutdown()
-        platform.objects.close()
-        parts.upkeep.stop()
-        parts.database.close()
+        parts.close()
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from clary.services.s3.replications import Replication
 from clary.services.s3.select import Select
 from clary.services.s3.settings import BucketSettings
 from clary.services.s3.tagging import Tagging
+from clary.services.s3.watching import Watching
 from clary.services.s3.website import Website
 from clary.services.service import Service
 
@@ -33,6 +34,7 @@ SERVICE = Service(
     Lifecycle,
     Notification,
     Replication,
+    Watching,
     Objects,
     Copying,
     Multipart,

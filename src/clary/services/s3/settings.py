@@ -86,9 +86,6 @@ class BucketSettings:
     )
     delete_bucket_cors = forgotten("CORSConfiguration")
 
-    put_bucket_logging = recorded(stored("BucketLoggingStatus"))
-    get_bucket_logging = recorded(told("BucketLoggingStatus", {}))
-
     put_bucket_ownership_controls = stored("OwnershipControls")
     get_bucket_ownership_controls = told(
         "OwnershipControls",

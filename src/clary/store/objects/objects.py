@@ -152,6 +152,10 @@ class Objects:
         """Every key behind `after` with its versions, from the latest to the earliest, read in bounded pages."""
         return scan.by_key(self._database, bucket, after)
 
+    def totals(self, bucket: str) -> tuple[int, int]:
+        """How many versions and delete markers a bucket has, and how many bytes."""
+        return scan.totals(self._database, bucket)
+
     def versions_of(self, bucket: str, key: str, limit: int) -> list[Version]:
         """The latest versions and delete markers of one key."""
         return scan.versions_of(self._database, bucket, key, limit)

@@ -28,6 +28,12 @@ def versions_of(database: Database, bucket: str, key: str, limit: int) -> list[V
     return [Version(*row) for row in database.read(_OF_KEY, (bucket, key, limit)).fetchall()]
 
 
+def totals(database: Database, bucket: str) -> tuple[int, int]:
+    """How many versions and delete markers a bucket has, and how many bytes."""
+    count, size = database.read(_TOTALS, (bucket,)).fetchone()
+    return int(count), int(size)
+
+
 def _versions(database: Database, bucket: str, after: str, page: int) -> Iterator[Version]:
     place: Row = (bucket, after, page)
     rows: list[Row] = database.read(_FIRST, (*place, *place, page)).fetchall()
@@ -52,6 +58,7 @@ SELECT * FROM (SELECT {_COLUMNS} FROM objects WHERE past = 1 AND bucket = ? AND 
 """
 _FIRST = _HALVES.format(condition="key > ?")
 _NEXT = _HALVES.format(condition="key >= ? AND NOT (key = ? AND sequence >= ?)")
+_TOTALS = "SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE bucket = ?"
 _OF_KEY = f"""
 SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND past IN (0, 1) AND key = ? ORDER BY sequence DESC LIMIT ?
 """
