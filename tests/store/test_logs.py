@@ -46,6 +46,11 @@ def test_lines_are_taken_over_with_the_position(logs: Logs) -> None:
     assert messages(logs, Window()) == ["one"]
 
 
+def test_a_workload_may_write_anything(logs: Logs) -> None:
+    logs.take_over(GROUP, "s", [(1, "a\0b%s?")], 9)
+    assert messages(logs, Window()) == ["a\ufffdb%s?"]
+
+
 def test_streams_by_name_and_by_time(logs: Logs) -> None:
     logs.append(GROUP, "a/1", [(20, "x")], 30)
     logs.append(GROUP, "a/2", [(10, "x"), (15, "y")], 31)

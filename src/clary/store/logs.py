@@ -174,7 +174,10 @@ class Logs:
         first_time, last_time = min(time for time, _ in events), max(time for time, _ in events)
         connection.executemany(
             "INSERT INTO log_events (stream, time, id, ingested, message) VALUES (?, ?, ?, ?, ?)",
-            [(number, time, first + offset, now_ms, message) for offset, (time, message) in enumerate(events)],
+            [
+                (number, time, first + offset, now_ms, message.replace("\0", REPLACEMENT))
+                for offset, (time, message) in enumerate(events)
+            ],
         )
         connection.execute(
             "UPDATE log_streams SET first_event = min(coalesce(first_event, ?), ?), "
@@ -192,6 +195,9 @@ def _from(window: Window, stream: str, after: tuple[int, str, int] | None) -> Wi
         return replace(window, after=(time, number))
     return replace(window, start=max(window.start, time if stream > name else time + 1))
 
+
+REPLACEMENT = "\ufffd"
+"""Stands for a NUL, which PostgreSQL keeps in no text; workloads may write anything."""
 
 WALK_EVENTS = 1000
 """How many events of a stream are read at once when several are merged."""

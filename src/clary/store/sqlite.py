@@ -187,8 +187,7 @@ class SqliteDatabase(Database):
             "mmap_size=268435456",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        with self._write_lock:
-            self._connections.append(connection)
+        self._connections.append(connection)
         return connection
 
     def _migrate(self) -> None:
