@@ -48,3 +48,18 @@ def test_what_cannot_be_restored(s3: Any) -> None:
     assert error_of(s3.restore_object, Bucket="archive", Key="new", RestoreRequest=days)["Code"] == "InvalidObjectState"
     assert error_of(s3.restore_object, **OLD, RestoreRequest={})["Code"] == "MalformedXML"
     assert error_of(s3.restore_object, **OLD, RestoreRequest={"Type": "SELECT"})["Code"] == "NotImplemented"
+
+
+def test_lists_tell_where_objects_are_kept(s3: Any) -> None:
+    s3.restore_object(**OLD, RestoreRequest={"Days": 1})
+    s3.put_object(Bucket="archive", Key="new")
+    for listed, member in ((s3.list_objects, "Contents"), (s3.list_objects_v2, "Contents")):
+        told = {
+            each["Key"]: each for each in listed(Bucket="archive", OptionalObjectAttributes=["RestoreStatus"])[member]
+        }
+        new, old = told["new"], told["old"]
+        assert (new["StorageClass"], old["StorageClass"]) == ("STANDARD", "GLACIER")
+        assert old["RestoreStatus"]["IsRestoreInProgress"] is False
+    (old,) = s3.list_object_versions(Bucket="archive", Prefix="old")["Versions"]
+    assert old["StorageClass"] == "GLACIER"
+    assert "RestoreStatus" not in old

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from clary.services.s3.archive import storage_class
 from clary.services.s3.bucket import bucket_of, canonical_id
 from clary.services.s3.errors import InvalidArgument
-from clary.store.objects import Page, PageQuery
+from clary.store.objects import Meta, Page, PageQuery
 
 if TYPE_CHECKING:
     from clary.api import s3 as api
@@ -31,14 +32,14 @@ class Listing:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def list_objects_v2(self, _: Context, request: api.ListObjectsV2Request) -> Document:
+    def list_objects_v2(self, ctx: Context, request: api.ListObjectsV2Request) -> Document:
         """A page of keys; goes on from a token."""
         bucket = bucket_of(self._platform, request)
         limit, encode = _limit(request), encoder(request)
         token, start_after = request.get("ContinuationToken"), request.get("StartAfter") or ""
         page = self._keys(request, _position(token) if token is not None else start_after, limit)
         owner = {"ID": canonical_id(bucket.account)} if request.get("FetchOwner") else None
-        members = _contents(page, encode, owner)
+        members = _contents(page, encode, owner, restores=_tells_restores(ctx, request))
         members.update(Name=bucket.name, MaxKeys=limit, KeyCount=len(page.rows) + len(page.common_prefixes))
         members.update(echo(request, encode, "Prefix", "Delimiter", "StartAfter"))
         members["Prefix"] = encode(request.get("Prefix") or "")
@@ -48,12 +49,13 @@ class Listing:
             members["NextContinuationToken"] = _token(page.last)
         return members
 
-    def list_objects(self, _: Context, request: api.ListObjectsRequest) -> Document:
+    def list_objects(self, ctx: Context, request: api.ListObjectsRequest) -> Document:
         """A page of keys; goes on from a key."""
         bucket = bucket_of(self._platform, request)
         limit, encode = _limit(request), encoder(request)
         page = self._keys(request, request.get("Marker") or "", limit)
-        members = _contents(page, encode, {"ID": canonical_id(bucket.account)})
+        owner = {"ID": canonical_id(bucket.account)}
+        members = _contents(page, encode, owner, restores=_tells_restores(ctx, request))
         members.update(Name=bucket.name, MaxKeys=limit, **echo(request, encode, "Delimiter"))
         members["Prefix"] = encode(request.get("Prefix") or "")
         members["Marker"] = encode(request.get("Marker") or "")
@@ -61,7 +63,7 @@ class Listing:
             members["NextMarker"] = encode(page.last)
         return members
 
-    def list_object_versions(self, _: Context, request: api.ListObjectVersionsRequest) -> Document:
+    def list_object_versions(self, ctx: Context, request: api.ListObjectVersionsRequest) -> Document:
         """A page of versions and delete markers."""
         bucket = bucket_of(self._platform, request)
         limit, encode = _limit(request), encoder(request)
@@ -72,7 +74,8 @@ class Listing:
             )
         query = _query(request, key_marker, limit, version_marker)
         page = self._platform.objects.list_versions(query) if limit else _NOTHING
-        members = _versions(page, encode, {"ID": canonical_id(bucket.account)})
+        owner = {"ID": canonical_id(bucket.account)}
+        members = _versions(page, encode, owner, restores=_tells_restores(ctx, request))
         members.update(Name=bucket.name, MaxKeys=limit, **echo(request, encode, "Delimiter"))
         members.update(Prefix=encode(request.get("Prefix") or ""), KeyMarker=encode(key_marker))
         members["VersionIdMarker"] = version_marker
@@ -121,9 +124,25 @@ def echo(request: Members, encode: Encode, *names: str) -> Document:
     return {**told, **({"EncodingType": "url"} if request.get("EncodingType") else {})}
 
 
-def _contents(page: Page, encode: Encode, owner: Document | None) -> Document:
+def _tells_restores(ctx: Context, request: Members) -> float | None:
+    """The time by which restorations are told, if the request asks for them."""
+    return ctx.now.timestamp() if "RestoreStatus" in (request.get("OptionalObjectAttributes") or ()) else None
+
+
+def _storage(meta_text: str, restores: float | None) -> Document:
+    """Where an object is kept, as lists tell it."""
+    if not meta_text:
+        return {"StorageClass": "STANDARD"}
+    meta = Meta.load(meta_text)
+    told: Document = {"StorageClass": storage_class(meta)}
+    if restores is not None and meta.restored > restores:
+        told["RestoreStatus"] = {"IsRestoreInProgress": False, "RestoreExpiryDate": meta.restored}
+    return told
+
+
+def _contents(page: Page, encode: Encode, owner: Document | None, *, restores: float | None) -> Document:
     contents = []
-    for key, size, etag, modified, checksum in page.rows:
+    for key, size, etag, modified, checksum, meta_text in page.rows:
         item = {"Key": encode(key), "LastModified": modified, "ETag": etag}
         if checksum:
             algorithm, kind, _ = checksum.split(" ")
@@ -132,14 +151,14 @@ def _contents(page: Page, encode: Encode, owner: Document | None) -> Document:
         item["Size"] = size
         if owner is not None:
             item["Owner"] = owner
-        item["StorageClass"] = "STANDARD"
+        item.update(_storage(meta_text, restores))
         contents.append(item)
     return {"IsTruncated": bool(page.last), "Contents": contents, "CommonPrefixes": _prefixes(page, encode)}
 
 
-def _versions(page: Page, encode: Encode, owner: Document) -> Document:
+def _versions(page: Page, encode: Encode, owner: Document, *, restores: float | None) -> Document:
     versions, markers = [], []
-    for key, size, etag, modified, checksum, _, past, deleted, version_id in page.rows:
+    for key, size, etag, modified, checksum, meta_text, _, past, deleted, version_id in page.rows:
         item = {"Key": encode(key), "VersionId": version_id, "IsLatest": not past, "LastModified": modified}
         item["Owner"] = owner
         if deleted:
@@ -148,7 +167,7 @@ def _versions(page: Page, encode: Encode, owner: Document) -> Document:
         if checksum:
             algorithm, kind, _ = checksum.split(" ")
             item.update(ChecksumAlgorithm=[algorithm], ChecksumType=kind)
-        item.update(ETag=etag, Size=size, StorageClass="STANDARD")
+        item.update(ETag=etag, Size=size, **_storage(meta_text, restores))
         versions.append(item)
     members: Document = {"IsTruncated": bool(page.last), "Versions": versions, "DeleteMarkers": markers}
     return {**members, "CommonPrefixes": _prefixes(page, encode)}

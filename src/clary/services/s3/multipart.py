@@ -140,7 +140,7 @@ class Multipart:
             "Parts": [told_part(part) for part in page],
             "Initiator": {"ID": upload.initiator},
             "Owner": {"ID": canonical_id(bucket.account)},
-            "StorageClass": "STANDARD",
+            "StorageClass": upload.meta.headers.get("StorageClass", "STANDARD"),
             **told,
             **abort_members(bucket, upload),
         }

@@ -50,8 +50,8 @@ class PageQuery:
 class Page(NamedTuple):
     """A part of a listing.
 
-    Rows of keys are (key, size, etag, modified, checksum); rows of versions have (sequence, past, deleted, version id)
-    behind that.
+    Rows of keys are (key, size, etag, modified, checksum, meta); rows of versions have (sequence, past, deleted,
+    version id) behind that. `meta` is what was said of the object if it tells a storage class, else empty.
     """
 
     rows: list[Row]
@@ -214,13 +214,14 @@ def _earlier(database: Database, bucket: str, key: str, before: int) -> Iterator
             return
 
 
-_KEY_COLUMNS = 5
-_SEQUENCE = 5
-_COLUMNS = "key, size, etag, modified, checksum, sequence, past, deleted, version_id"
+_KEY_COLUMNS = 6
+_SEQUENCE = 6
+_TELLING = "CASE WHEN instr(meta, '\"StorageClass\"') > 0 THEN meta ELSE '' END"
+_OF_KEYS = f"key, size, etag, modified, checksum, {_TELLING}"
+_COLUMNS = f"{_OF_KEYS} AS told, sequence, past, deleted, version_id"
 # ruff: noqa: S608  # statements are put together from constants only
-_KEYS = """
-SELECT key, size, etag, modified, checksum FROM objects WHERE past = 0 AND deleted = 0 AND {condition} ORDER BY key
-LIMIT ?
+_KEYS = f"""
+SELECT {_OF_KEYS} FROM objects WHERE past = 0 AND deleted = 0 AND {{condition}} ORDER BY key LIMIT ?
 """
 _VERSIONS = f"""
 SELECT * FROM (SELECT {_COLUMNS} FROM objects WHERE past = 0 AND {{condition}}) AS latest
