@@ -11,6 +11,8 @@ from clary.auth.errors import Family
 from clary.errors import AccessDenied, ServiceError
 
 _MAX_EXPIRES_S = 7 * 24 * 3600
+_MAX_DIGITS = 20
+"""No number that means something is longer; Python refuses to read very long ones."""
 _V4_REQUIRED = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Signature")
 
 
@@ -80,9 +82,9 @@ def refuse_expired(signed: PresignedV4, moment: datetime, now: datetime, family:
 
 
 def _expires_s(text: str, family: Family) -> int:
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise _unreadable(family, "X-Amz-Expires should be a number")
-    if int(text) > _MAX_EXPIRES_S:
+    if len(text) > _MAX_DIGITS or int(text) > _MAX_EXPIRES_S:
         raise _unreadable(family, "X-Amz-Expires must be less than a week (in seconds); that is, the given "
                                   "X-Amz-Expires must be less than 604800 seconds")  # fmt: skip
     return int(text)

@@ -33,6 +33,9 @@ _SUBRESOURCES = frozenset(
 )
 """The query parameters that the signature covers."""
 
+_MAX_DIGITS = 20
+"""No time is longer; Python refuses to read very long numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class SignedV2:
@@ -55,7 +58,7 @@ def of_query(http: Request, s3_domain: str, now: datetime) -> SignedV2:
     """
     values = {name: unquote(value) for name, _, value in _pairs(http.query)}
     expires = values.get("Expires", "")
-    if not expires.isdigit():
+    if not (expires.isascii() and expires.isdigit() and len(expires) <= _MAX_DIGITS):
         raise AccessDenied("Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters")
     if int(expires) < now.timestamp():
         raise errors.presigned_expired(datetime.fromtimestamp(int(expires), UTC), now)

@@ -32,6 +32,12 @@ _AUTHORIZATION = re.compile(
 )
 
 
+_ONE_MECHANISM = (
+    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or "
+    "the Authorization header should be specified"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What a verified signature tells."""
@@ -92,6 +98,8 @@ class Authenticator:
     def _verified(self, http: Request, service: str, family: Family) -> Signature:
         authorization = http.headers.get("authorization")
         if authorization is not None:
+            if family is Family.S3 and ("X-Amz-Algorithm=" in http.query or "X-Amz-Signature=" in http.query):
+                raise errors.InvalidArgument(_ONE_MECHANISM)
             if family is Family.S3 and authorization.startswith("AWS "):
                 signed = sigv2.of_header(http, authorization, self._s3_domain, self._clock.now())
                 return self._version_2(signed, "REST-HEADER")
@@ -184,8 +192,6 @@ class Authenticator:
             if not declared:
                 raise errors.InvalidRequest("Missing required header for this request: x-amz-content-sha256")
             verify_body(http, declared)
-            return declared
-        if declared == UNSIGNED_PAYLOAD:
             return declared
         if not isinstance(http.body, BytesBody):
             raise errors.InvalidRequest("The body of this request cannot be streamed")
