@@ -325,16 +325,6 @@ class NoSuchWebsiteConfiguration(ServiceError):
     status = 404
 
 
-class NoSuchConfiguration(ServiceError):
-    """The bucket has no configuration of this id."""
-
-    status = 404
-
-
-class TooManyConfigurations(ServiceError):
-    """The bucket has as many configurations as it may have."""
-
-
 class InvalidTargetBucketForLogging(ServiceError):
     """Logs cannot go to this bucket."""
 

@@ -85,7 +85,7 @@ class RequestCounts:
 
 def configurations(bucket: Record, key: str) -> Iterator[str]:
     """The metrics configurations of a bucket whose filters mean a key."""
-    for name, configuration in (bucket.spec.get("MetricsConfigurations") or {}).items():
+    for name, configuration in (bucket.spec.get("MetricsConfiguration") or {}).items():
         if key.startswith((configuration.get("Filter") or {}).get("Prefix") or ""):
             yield name
 

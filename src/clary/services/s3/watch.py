@@ -51,7 +51,7 @@ class RequestWatch:
         if bucket.spec.get("BucketLoggingStatus"):
             place = (bucket.account, bucket.spec["Region"], bucket.name)
             self._lines.setdefault(place, []).append(log_line(http, parameters, attempt, response, bucket))
-        if bucket.spec.get("MetricsConfigurations"):
+        if bucket.spec.get("MetricsConfiguration"):
             self._count(http, parameters, attempt, response, bucket)
         if self._timer is None and (self._lines or self._counts):
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush_aside)
