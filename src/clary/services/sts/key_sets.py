@@ -6,6 +6,7 @@ import ipaddress
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import jwt
 import orjson
 
+from clary.errors import ServiceError
 from clary.services.sts.errors import IDPCommunicationError, InvalidIdentityToken
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 _FRESH = timedelta(hours=1)
 _RETRY = timedelta(seconds=30)
-"""How soon the keys are fetched again because a token names one that is not there."""
+"""How soon an issuer is asked again because a token names a key that is not there."""
 _TIMEOUT_S = 5
 _LIMIT_BYTES = 1 << 20
 _NOT_RETRIEVED = (
@@ -29,13 +31,23 @@ _NOT_RETRIEVED = (
 )
 
 
+@dataclass(slots=True)
+class _KeySet:
+    """What is known of one issuer; `failure` is why the last attempt brought nothing."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    asked: datetime | None = None
+    keys: dict[str, Any] = field(default_factory=dict)
+    failure: ServiceError | None = None
+
+
 class KeySets:
-    """Keys by issuer and id, remembered for a while."""
+    """Keys by issuer and id, remembered for a while, as are failures: anybody may send tokens, so they cost little."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[datetime, dict[str, Any]]] = {}
+        self._sets: dict[str, _KeySet] = {}
 
     def key(self, issuer: str, key_id: str) -> Any:
         """The public key with which the issuer signs; without an id, its only key.
@@ -45,17 +57,26 @@ class KeySets:
             IDPCommunicationError: the issuer does not answer.
         """
         with self._lock:
-            now = self._clock.now()
-            fetched, keys = self._known.get(issuer, (None, {}))
-            age = now - fetched if fetched else None
-            if age is None or age >= _FRESH or (key_id not in keys and age >= _RETRY):
-                keys = _published(issuer)
-                self._known[issuer] = now, keys
+            known = self._sets.setdefault(issuer, _KeySet())
+        with known.lock:
+            self._refresh(issuer, known, key_id)
+            keys, failure = known.keys, known.failure
         if key_id in keys:
             return keys[key_id]
         if not key_id and len(keys) == 1:
             return next(iter(keys.values()))
-        raise InvalidIdentityToken(_NOT_RETRIEVED)
+        raise failure or InvalidIdentityToken(_NOT_RETRIEVED)
+
+    def _refresh(self, issuer: str, known: _KeySet, key_id: str) -> None:
+        now = self._clock.now()
+        age = now - known.asked if known.asked else None
+        if age is not None and age < (_FRESH if key_id in known.keys else _RETRY):
+            return
+        known.asked = now
+        try:
+            known.keys, known.failure = _published(issuer), None
+        except ServiceError as error:
+            known.failure = error
 
 
 def is_trustworthy(url: str) -> bool:
