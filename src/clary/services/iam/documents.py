@@ -128,7 +128,7 @@ def _statements(document: str, message: str) -> list[Element]:
     """The statements of a document that has the form of a policy."""
     try:
         parsed = json.loads(document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedPolicyDocument(message) from error
     if not isinstance(parsed, Mapping) or "Statement" not in parsed or not _ELEMENTS.issuperset(parsed):
         raise MalformedPolicyDocument(_SYNTAX)

@@ -86,7 +86,7 @@ def _refuse_malformed(text: str, bucket: Record, records: Records) -> None:
         raise MalformedPolicy("Policy exceeds the maximum allowed document size.")
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MalformedPolicy("Policies must be valid JSON and the first byte must be '{'") from None
     if not isinstance(document, dict):
         raise MalformedPolicy("Policies must be valid JSON and the first byte must be '{'")
