@@ -59,7 +59,7 @@ from clary.protocol.validate import Validators
 from clary.proxy import Proxy
 from clary.services.s3.cors import CorsHeaders
 from clary.services.s3.watch import RequestWatch
-from clary.store.audit import Index, IndexFile, Segments
+from clary.store.audit import FOLDER, Segments, open_index
 from clary.store.engines import open_database
 from clary.store.keyring import Keyring
 from clary.store.logs import Logs
@@ -126,8 +126,8 @@ def build(settings: Settings, clock: Clock) -> Parts:
     keyring = Keyring.at(settings.key_path)
     credentials = Credentials(records, clock, settings.account, keyring)
     authorizer = Authorizer(records, clock)
-    segments = Segments(settings.home / "audit", clock)
-    audit = Index(IndexFile(segments.folder / "index.db"), segments.folder)
+    segments = Segments(settings.home / FOLDER, clock)
+    audit = open_index(settings, database)
     trail = Trail(segments, Parameters(models), settings)
     invoke = Invoker(offered, models, Validators(), authorizer, trail)
     platform = Platform(

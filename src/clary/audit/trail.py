@@ -50,7 +50,7 @@ class Attempt:
     now: datetime
     source_ip: str = ""
     user_agent: str = ""
-    claimed_key: str = ""
+    http: Request | None = None
     began: float = field(default_factory=time.perf_counter)
     ctx: Context | None = None
     request: Mapping[str, Any] | None = None
@@ -62,7 +62,15 @@ class Attempt:
     @classmethod
     def over_http(cls, identifier: str, call: tuple[str, str], now: datetime, http: Request) -> Attempt:
         """A call that came by HTTP."""
-        return cls(identifier, *call, now, http.client, http.headers.get("user-agent", ""), _claimed_key(http))
+        return cls(identifier, *call, now, http.client, http.headers.get("user-agent", ""), http)
+
+    @property
+    def claimed_key(self) -> str:
+        """The access key with which the request says it is signed."""
+        if self.http is None:
+            return ""
+        found = _CLAIMED.search(self.http.headers.get("authorization", "")) or _CLAIMED.search(self.http.query)
+        return found[1] if found else ""
 
 
 class Trail:
@@ -171,11 +179,3 @@ def _omitted(size: int) -> dict[str, Any]:
     """What stands in the place of parameters that are too large, as CloudTrail says it."""
     told = {"omitted": True, "originalSize": size, "reason": "requestParameters too large"}
     return {"request": told, "response": None, "refusal": None}
-
-
-def _claimed_key(http: Request) -> str:
-    """The access key that a request says it is signed with."""
-    found = _CLAIMED.search(http.headers.get("authorization", ""))
-    if found is None and ("Credential=" in http.query or "AWSAccessKeyId=" in http.query):
-        found = _CLAIMED.search(http.query)
-    return found.group(1) if found else ""

@@ -46,6 +46,7 @@ class Upkeep:
         self._stopping.set()
         self._thread.join()
         self._segments.close()
+        self._index.close()
 
     def tidy(self) -> None:
         """Packs the segments that are complete, and removes events older than the retention."""

@@ -89,7 +89,10 @@ def _lines(events: Iterable[Event]) -> Iterable[str]:
 
 
 def _verify(home: Home) -> int:
-    found = verify(home.audit.folder, home.audit.known())
+    known = home.audit.known()
+    if home.settings.database:  # it knows the segments of other machines too
+        known = {name: read for name, read in known.items() if list(home.audit.folder.glob(f"{name}*"))}
+    found = verify(home.audit.folder, known)
     print(f"{found.events} events in {found.segments} segments")
     if found.lost:
         print(f"{found.lost} calls could not be written because the disk was full")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clary.settings import Settings, load
-from clary.store.audit import Index, IndexFile
+from clary.store.audit import FOLDER, Index, open_index
 from clary.store.database import DatabaseError
 from clary.store.engines import open_database, place
 from clary.store.records import Records
@@ -35,11 +35,10 @@ def opened(options: argparse.Namespace) -> Iterator[Home]:
         ValueError: there is no platform in it, or it cannot be read.
     """
     settings = load(os.environ, home=options.home)
-    folder = settings.home / "audit"
-    if not folder.is_dir():
+    if not (settings.home / FOLDER).is_dir():
         raise ValueError(f"nothing was ever asked of a platform in {settings.home}")
     try:
-        with closing(open_database(settings)) as database, closing(IndexFile(folder / "index.db")) as index:
-            yield Home(settings, Records(database), Index(index, folder))
+        with closing(open_database(settings)) as database, closing(open_index(settings, database)) as index:
+            yield Home(settings, Records(database), index)
     except (DatabaseError, OSError) as error:
         raise ValueError(f"{place(settings)} cannot be used: {error}") from error

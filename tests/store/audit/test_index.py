@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ import pytest
 from clary.audit.upkeep import Upkeep
 from clary.clock import SystemClock
 from clary.store.audit import Event, Index, IndexFile, Search, Segments, segments, verify
+from clary.store.postgres import PostgresDatabase
+from tests.store.conftest import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +42,15 @@ def writer(tmp_path: Path, clock: HandClock) -> Iterator[Segments]:
     writer.close()
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    file = IndexFile(tmp_path / "index.db")
-    yield Index(file, tmp_path)
-    file.close()
+@pytest.fixture(params=["sqlite", "postgres"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").schema(f"test_{next(NAMES)}")
+        with closing(PostgresDatabase(url)) as database:
+            yield Index(database, tmp_path)
+    else:
+        with closing(IndexFile(tmp_path / "index.db")) as file:
+            yield Index(file, tmp_path)
 
 
 def event(number: int, **members: Any) -> bytes:
@@ -94,7 +102,7 @@ def test_pages_joined_are_the_whole(writer: Segments, index: Index) -> None:
         ({"access_key": "AKIB"}, ["id-0003"]),
         ({"resource": "ada"}, ["id-0001"]),
         ({"resource": "arn:aws:s3:::data/*"}, ["id-0002"]),
-        ({"resource_type": "AWS::S3::Object"}, ["id-0002"]),
+        ({"resource_type": "AWS::IAM::User"}, ["id-0001"]),
         ({"failed": True}, ["id-0003"]),
         ({"code": "AccessDenied"}, ["id-0003"]),
         ({"read_only": False}, ["id-0002"]),
@@ -119,9 +127,25 @@ def test_events_are_found_by_what_they_have(
 
 def test_reading_twice_doubles_nothing(writer: Segments, index: Index, tmp_path: Path) -> None:
     writer.append(event(1), 1)
-    other = IndexFile(tmp_path / "index.db")
-    assert ids(Index(other, tmp_path)) == ids(index) == ["id-0001"]
-    other.close()
+    assert ids(index) == ["id-0001"]
+    index.forget(segments.names(tmp_path)[0])
+    assert ids(index) == ["id-0001"]
+    assert ids(index, resource="ada") == ["id-0001"]
+
+
+def test_names_may_have_any_character(writer: Segments, index: Index) -> None:
+    check = {"action": "s3:PutObject", "resource": "arn:aws:s3:::data/a\0b", "kind": "identity-based policy"}
+    writer.append(event(1, service="s3", operation="PutObject", checks=[check]), 1)
+    writer.append(event(2, agent="\0", checks=[check]), 1)
+    assert ids(index) == ["id-0002", "id-0001"]
+
+
+def test_an_index_of_another_layout_is_made_again(writer: Segments, tmp_path: Path) -> None:
+    writer.append(event(1), 1)
+    with closing(sqlite3.connect(tmp_path / "index.db")) as other:
+        other.execute("CREATE TABLE audit_events (something TEXT)")
+    with closing(IndexFile(tmp_path / "index.db")) as file:
+        assert ids(Index(file, tmp_path)) == ["id-0001"]
 
 
 def test_a_lost_index_is_made_again(writer: Segments, tmp_path: Path) -> None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
+import logging
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clary.store.audit import segments
 from clary.store.audit.event import Event
 from clary.store.audit.resources import resource_name, resource_type
 from clary.store.audit.search import Page, Search, conditions
+from clary.store.database import DatabaseFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from clary.store.audit.segments import Line
     from clary.store.database import Connection, Rows
 
-BATCH_LINES = 500
-REST_S = 0.1
+BATCH_LINES = 2000
+REST_S = 0.5
 """How long the reading of a batch, which takes about a tenth of this, is followed by nothing."""
 
 SCHEMA = (
@@ -38,6 +38,7 @@ SCHEMA = (
         code       TEXT NOT NULL,      -- of the error; empty when it succeeded
         read_only  INTEGER NOT NULL,
         management INTEGER NOT NULL,
+        resource   TEXT NOT NULL,      -- the first ARN; management events have all of them in a table
         event      TEXT NOT NULL       -- JSON
     )
     """,
@@ -71,6 +72,8 @@ SCHEMA = (
     """,
 )
 
+log = logging.getLogger(__name__)
+
 
 class Store(Protocol):
     """A database as the index needs it."""
@@ -84,59 +87,11 @@ class Store(Protocol):
         ...
 
 
-class IndexFile:
-    """A SQLite file that holds the index; several processes may use it. A damaged one is begun anew."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = threading.RLock()
-        try:
-            self._connection = _connect(path)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                raise
-            path.unlink()
-            self._connection = _connect(path)
-        path.chmod(0o600)
-
-    def read(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Runs a statement that changes nothing."""
-        return self._connection.execute(sql, parameters)
-
-    @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed at the end of the block, undone when it raises."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    def close(self) -> None:
-        """Closes the file."""
-        with self._lock:
-            self._connection.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL"):
-            connection.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 class Index:
     """Finds events; reads what was appended to the segments before it answers."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, close: Callable[[], None] = lambda: None) -> None:
+        self.close = close
         self._store = store
         self.folder = folder
         self._lock = threading.Lock()
@@ -147,7 +102,7 @@ class Index:
 
     def search(self, search: Search) -> Page:
         """The newest events that fit."""
-        self.catch_up()
+        self._freshen()
         where, values = conditions(search)
         rows = self._store.read(
             f"SELECT event, time, id FROM audit_events WHERE {where} ORDER BY time DESC, id DESC LIMIT ?",  # noqa: S608  # constants
@@ -173,7 +128,7 @@ class Index:
 
     def uses(self, entity: str) -> list[tuple[str, int, str]]:
         """Each action that a user or role ever asked for: action, last time in milliseconds, region."""
-        self.catch_up()
+        self._freshen()
         sql = "SELECT action, time, region FROM audit_use WHERE entity = ? ORDER BY action"
         return [(str(row[0]), int(row[1]), str(row[2])) for row in self._store.read(sql, (entity,)).fetchall()]
 
@@ -208,6 +163,12 @@ class Index:
         with self._store.write() as connection:
             connection.execute("DELETE FROM audit_segments WHERE name = ?", (segment.removesuffix(".gz"),))
 
+    def _freshen(self) -> None:
+        try:
+            self.catch_up()
+        except DatabaseFull:
+            log.warning("the disk is full: the newest events of the audit log cannot be searched")
+
     def _read(self, name: str, position: int, *, gently: bool) -> None:
         path = self.folder / name
         if not name.endswith(".gz") and path.stat().st_size <= position:
@@ -235,7 +196,7 @@ class Index:
             connection.execute(_MOVE, (name.removesuffix(".gz"), batch[-1].end, batch[-1].chain.decode()))
 
 
-_INSERT = "INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT = "INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _INSERT_RESOURCE = "INSERT INTO audit_resources VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _INSERT_USE = (
     "INSERT INTO audit_use VALUES (?, ?, ?, ?) ON CONFLICT (entity, action) "
@@ -257,18 +218,24 @@ def _event(line: Line) -> tuple[Event, str] | None:
 
 
 def _row(event: Event, text: str) -> tuple[object, ...]:
-    who = event.who
-    flags = (int(event.read_only), int(event.management))
-    caller = (who.entity, who.username, who.key)
-    return event.id, event.time, event.account, event.source, event.operation, *caller, event.code, *flags, text
+    who, resources = event.who, event.resources
+    return (
+        event.id, event.time, event.account, event.source, event.operation, who.entity, who.username, who.key,
+        event.code, int(event.read_only), int(event.management), _storable(resources[0] if resources else ""), text,
+    )  # fmt: skip
+
+
+def _storable(name: str) -> str:
+    """A name as every engine keeps it: keys of objects may have NUL in them."""
+    return name.replace("\0", "\ufffd")
 
 
 def _resources(event: Event) -> Iterator[tuple[str, str, str]]:
-    for arn in event.resources:
+    """The names of what a management event is about; data events are too many for a table of their own."""
+    for arn in event.resources if event.management else ():
         kind = resource_type(arn)
-        yield arn, kind, event.id
-        if event.management:
-            yield resource_name(arn), kind, event.id
+        yield _storable(arn), kind, event.id
+        yield _storable(resource_name(arn)), kind, event.id
 
 
 def _uses(events: Sequence[Event]) -> dict[tuple[str, str], tuple[int, str]]:

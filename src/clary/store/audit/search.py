@@ -87,11 +87,12 @@ def _times(search: Search) -> Iterator[Term]:
 
 
 def _resources(search: Search) -> Iterator[Term]:
-    chosen = "id IN (SELECT id FROM audit_resources WHERE {})"
-    if search.resource.endswith("*"):
-        prefix = search.resource[:-1]
-        yield chosen.format("name >= ? AND name < ?"), [prefix, prefix + _LAST]
-    elif search.resource:
-        yield chosen.format("name = ?"), [search.resource]
+    chosen = "(resource {0} OR id IN (SELECT id FROM audit_resources WHERE name {0}))"
+    wanted = search.resource
+    if wanted.endswith("*"):
+        span = [wanted[:-1], wanted[:-1] + _LAST] * 2
+        yield chosen.format("BETWEEN ? AND ?"), [*span]
+    elif wanted:
+        yield chosen.format("= ?"), [wanted, wanted]
     if search.resource_type:
-        yield chosen.format("type = ?"), [search.resource_type]
+        yield "id IN (SELECT id FROM audit_resources WHERE type = ?)", [search.resource_type]
