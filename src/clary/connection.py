@@ -230,9 +230,7 @@ class Connection(asyncio.Protocol):
             raise ClientGone
 
     def _begin(self) -> None:
-        task = self._loop.create_task(self._answer(*self._pending[0]))
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
+        self._task = self._loop.create_task(self._answer(*self._pending[0]))
 
     async def _answer(self, http: Request, body: _Body) -> None:
         answer = _Answer(self, http.method, body)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clary.errors import RequestEntityTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -168,8 +168,10 @@ class FileSlices(Stored):
                     yield chunk
 
 
-async def begun(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def begun(body: Stored) -> bytes | AsyncIterator[bytes]:
     """The same bytes, the first of them read already: what cannot be read at all is known before the answer begins."""
+    if isinstance(body, FileSlice) and body.length <= CHUNK_BYTES:
+        return b"".join(body.chunks())
     chunks = aiter(body)
     first = await anext(chunks, b"")
 
