@@ -63,6 +63,20 @@ def test_edit_changes_the_record_as_it_is_now(records: Records) -> None:
         records.edit(stale, lambda current: current)
 
 
+def test_a_renamed_record_is_the_same_one(records: Records) -> None:
+    first = records.create(record("a"))
+    renamed = records.rename(replace(first, status="new"), "b", "arn:b")
+    assert (renamed.id, records.by_arn("arn:b")) == (first.id, renamed)
+    assert records.by_arn("arn:a") is None
+    with pytest.raises(Conflict):
+        records.rename(first, "c", "arn:c")
+    records.create(record("a"))
+    with pytest.raises(AlreadyExists):
+        records.rename(renamed, "a", "arn:a")
+    assert records.rename(renamed, "b", "arn:moved/b").arn == "arn:moved/b"
+    assert records.list(Query("model", ACCOUNT, REGION, name_folded="B"))[0].name == "b"
+
+
 def test_a_lease_is_held_by_one(records: Records) -> None:
     records.create(record("due", due=NOW))
     records.create(record("later", due=NOW + timedelta(seconds=9)))

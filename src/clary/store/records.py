@@ -177,6 +177,24 @@ class Records:
                 raise Conflict(f"{record.kind} {record.name}")
             return self.update(change(current))
 
+    def rename(self, record: Record, name: str, arn: str) -> Record:
+        """Stores a changed record under another name or ARN.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            Conflict: it is not as it was read.
+        """
+        with self._database.write() as connection:
+            taken = connection.execute(_EXISTS, (record.kind, record.account, record.region, name)).fetchone()
+            if taken and name != record.name:
+                raise AlreadyExists(name)
+            changed = connection.execute(_RENAME, (name, arn, *_changes(record), record.id, record.version)).rowcount
+            if changed != 1:
+                raise Conflict(f"{record.kind} {record.name}")
+            self._revisions.bump(connection, record.kind)
+        self._wake_for(record)
+        return replace(record, name=name, arn=arn, version=record.version + 1)
+
     def delete(self, record: Record) -> None:
         """Removes a record; one that is gone already is not an error."""
         with self._database.write() as connection:
@@ -313,6 +331,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 _CHANGES = "status = ?, spec = ?, observed = ?, tags = ?, modified = ?, due = ?, version = version + 1"
 _UPDATE = f"UPDATE records SET {_CHANGES} WHERE id = ? AND version = ?"  # noqa: S608  # constants
+_RENAME = f"UPDATE records SET name = ?, arn = ?, {_CHANGES} WHERE id = ? AND version = ?"  # noqa: S608  # constants
 _APPLY = (
     "UPDATE records SET status = ?, spec = ?, observed = ?, tags = ?, modified = ?, "
     "due = CASE WHEN CAST(? AS DOUBLE PRECISION) IS NOT NULL AND touched = 1 THEN due ELSE ? END, "

@@ -78,6 +78,10 @@ def test_renaming_keeps_identity_and_keys(cloud: Cloud, iam: Any) -> None:
     assert cloud.client("sts", key).get_caller_identity()["Arn"] == renamed["Arn"]
     iam.create_user(UserName="bob")
     assert refusal(iam.update_user, UserName="bob", NewUserName="lovelace")[0] == "EntityAlreadyExists"
+    iam.update_user(UserName="lovelace", NewPath="/")
+    moved = f"arn:aws:iam::{ACCOUNT}:user/lovelace"
+    assert iam.get_user(UserName="lovelace")["User"]["Arn"] == moved
+    assert cloud.client("sts", key).get_caller_identity()["Arn"] == moved
 
 
 def test_tags(iam: Any) -> None:

@@ -35,7 +35,7 @@ NAMES: Mapping[str, str] = {
 }
 """Members that name the resource, and its kind; where a request has several, the first of these counts."""
 
-LATER_ARNS = ("PolicyArn", "PolicySourceArn", "SerialNumber")
+LATER_ARNS = ("PolicyArn", "PolicySourceArn", "Arn", "SerialNumber")
 """Members that hold the ARN of the resource where nothing else names it."""
 
 OWN = frozenset(

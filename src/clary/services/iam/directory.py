@@ -147,28 +147,25 @@ class Directory:
         try:
             return self.records.update(record)
         except Conflict as error:
-            raise ConcurrentModification(
-                f"The {record.kind} {record.name} was modified by another request; try again."
-            ) from error
+            raise _concurrent(record) from error
 
     def rename(self, ctx: Context, record: Record, name: str, **members: object) -> Record:
         """Stores the entity under another name or path; its unique id stays.
 
         Raises:
             EntityAlreadyExists: the name is taken.
+            ConcurrentModification: it was changed since it was read.
         """
         spec = {**record.spec, **members}
         resource = arn.build("iam", "", record.account, f"{record.kind}{spec['Path']}{name}")
         if name.lower() != record.name.lower():
             self._refuse_taken(ctx, record.kind, name)
-        if name == record.name:
-            return self.save(replace(record, arn=resource, spec=spec, modified=ctx.now))
         try:
-            renamed = self.records.create(replace(record, name=name, arn=resource, spec=spec, modified=ctx.now))
+            return self.records.rename(replace(record, spec=spec, modified=ctx.now), name, resource)
         except AlreadyExists as error:
             raise EntityAlreadyExists(_TAKEN[record.kind].format(name)) from error
-        self.records.delete(record)
-        return renamed
+        except Conflict as error:
+            raise _concurrent(record) from error
 
     def _refuse_taken(self, ctx: Context, kind: str, name: str) -> None:
         """Accepts a name that nobody of this kind bears, in capitals or not."""
@@ -193,6 +190,10 @@ class Directory:
         """When and where a session of the role last signed a request; empty when none ever did."""
         use = self.records.get(entities.LAST_USE, role.account, "", role.observed["RoleId"])
         return {"LastUsedDate": use.modified, "Region": use.spec["Region"]} if use else {}
+
+
+def _concurrent(record: Record) -> ConcurrentModification:
+    return ConcurrentModification(f"The {record.kind} {record.name} was modified by another request; try again.")
 
 
 def new_tags(tags: Mapping[str, str], added: Sequence[Members]) -> dict[str, str]:
