@@ -111,8 +111,11 @@ class Gateway:
             self._invoke.trail.write(attempt, 0)
             raise
         except Exception as error:  # a fault of ours must reach the caller as an answer, never as a hang
-            log.exception("%s %s failed, request id %s", call.service, call.operation, attempt.id)
             attempt.error = fault(error) or InternalFailure(_INTERNAL)
+            if isinstance(attempt.error, InternalFailure):
+                log.exception("%s %s failed, request id %s", call.service, call.operation, attempt.id)
+            else:
+                log.warning("%s %s failed, request id %s: %s", call.service, call.operation, attempt.id, error)
         return self._refuse(call, attempt.error, attempt.id, http.path)
 
     async def _answer(self, http: Request, call: Call, attempt: Attempt) -> Response:
