@@ -35,6 +35,9 @@ PRINCIPALS = (USER, ROLE)
 GRANTING = (USER, GROUP, ROLE, POLICY)
 """A write to one of these kinds may change what somebody may do."""
 
+RESOURCE_POLICIES = {ROLE: "AssumeRolePolicyDocument", "bucket": "Policy"}
+"""The kinds of records that bear a policy which names principals, and the member of their spec that holds it."""
+
 INLINE = "Policies"
 """Member of the spec of a user, group or role: its inline policies, name to document."""
 ATTACHED = "AttachedPolicies"

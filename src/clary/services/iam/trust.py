@@ -1,4 +1,4 @@
-"""Whom trust policies name: users and roles that are there, and that stay the same when they are renamed.
+"""Whom trust and bucket policies name: users and roles that are there, and stay the same when they are renamed.
 
 Source: "AWS JSON policy elements: Principal", IAM user guide: a stored policy means the unique id of a user or role.
 It shows the id when the user or role is deleted, and does not mean another one that comes to bear the name.
@@ -7,6 +7,8 @@ It shows the id when the user or role is deleted, and does not mean another one 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clary.arn import split
@@ -17,6 +19,7 @@ from clary.services.iam.errors import MalformedPolicyDocument
 if TYPE_CHECKING:
     from clary.context import Context
     from clary.services.iam.directory import Directory
+    from clary.store.records import Record
 
 
 def refuse_trust(directory: Directory, ctx: Context, document: str) -> None:
@@ -37,10 +40,15 @@ def refuse_trust(directory: Directory, ctx: Context, document: str) -> None:
 
 def rename_principal(directory: Directory, ctx: Context, former: str, present: str) -> None:
     """Writes the present ARN of a user or role, or the id of a deleted one, into the policies that name it."""
-    for role in directory.all(ctx, entities.ROLE):
-        document = role.spec["AssumeRolePolicyDocument"]
-        if former in document and former in aws_principals(document):
-            directory.change(ctx, role, AssumeRolePolicyDocument=_renamed(document, former, present))
+    for kind, member in entities.RESOURCE_POLICIES.items():
+        for record in directory.all(ctx, kind):
+            document = record.spec.get(member, "")
+            if former in document and former in aws_principals(document):
+                directory.records.edit(record, partial(_rename, member, former, present))
+
+
+def _rename(member: str, former: str, present: str, record: Record) -> Record:
+    return replace(record, spec={**record.spec, member: _renamed(record.spec[member], former, present)})
 
 
 def _renamed(document: str, former: str, present: str) -> str:
