@@ -146,8 +146,10 @@ class IncomingObject:
         """Appends bytes; waits while too many of them are under way."""
         self._buffer += data
         while len(self._buffer) >= PART_BYTES:
-            self._send(bytes(self._buffer[:PART_BYTES]))
+            with memoryview(self._buffer) as view:
+                part = bytes(view[:PART_BYTES])
             del self._buffer[:PART_BYTES]
+            self._send(part)
 
     def finish(self) -> str:
         """Makes the file complete; tells its name."""
