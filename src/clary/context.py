@@ -80,3 +80,5 @@ class Context:
     """The service on whose behalf the call is made (`sagemaker.amazonaws.com`), empty for direct calls."""
     rulings: list[Ruling] = field(default_factory=list, compare=False)
     """What was decided about the permissions of the call so far, for the audit log."""
+    proved: list[Principal] = field(default_factory=list, compare=False)
+    """Who made the call, where its content proves it rather than its signature: a signed form."""

@@ -5,26 +5,29 @@ from __future__ import annotations
 import logging
 import re
 import time
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from clary.audit.refusal import refusal
-from clary.context import PrincipalKind
-from clary.store.audit.event import is_management, is_read_only
+from clary.auth.authorize import Ruling
+from clary.auth.check import Check
+from clary.auth.decision import Decision, PolicyKind
+from clary.context import Context, Principal, PrincipalKind
+from clary.store.audit.event import is_management, tells_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from clary.audit.parameters import Parameters
-    from clary.auth.authorize import Ruling
-    from clary.context import Context, Principal
     from clary.errors import ServiceError
     from clary.http import Request
     from clary.settings import Settings
     from clary.store.audit import Segments
+    from clary.store.records import Record
 
 INTERNAL = "AWS Internal"
 """Where a call comes from that the platform makes by itself, in CloudTrail's words."""
@@ -98,11 +101,23 @@ class Trail:
         except Exception:  # a fault here must not turn an answer into an error
             log.exception("the call %s could not be written to the audit log", attempt.id)
 
+    def handed_out(self, role: Record, session: str, issued: Mapping[str, Any], service: str, now: datetime) -> None:
+        """Adds the event of credentials of a role that the platform gave to a workload on behalf of a service."""
+        principal = Principal(PrincipalKind.SERVICE, role.account, service, service, service)
+        region = self._settings.region
+        ctx = Context(str(uuid.uuid4()), role.account, region, principal, "sts", "AssumeRole", now, via=service)
+        attempt = Attempt(ctx.request_id, ctx.service, ctx.operation, now, service, service, ctx=ctx)
+        attempt.request = {"RoleArn": role.arn, "RoleSessionName": session}
+        attempt.answer = {"Credentials": issued}
+        check = Check("sts:AssumeRole", role.arn, trust=True)
+        ctx.rulings.append(Ruling(check, Decision(True, PolicyKind.TRUST)))
+        self.write(attempt, 200)
+
     def _event(self, attempt: Attempt, status: int) -> dict[str, Any]:
         ctx, error = attempt.ctx, attempt.error
         event: dict[str, Any] = {
             "id": attempt.id,
-            "who": self._who(ctx.principal) if ctx else {"key": attempt.claimed_key},
+            "who": self._who(ctx.proved[-1] if ctx.proved else ctx.principal) if ctx else {"key": attempt.claimed_key},
             "service": attempt.service,
             "operation": attempt.operation,
             "region": ctx.region if ctx else self._settings.region,
@@ -124,7 +139,7 @@ class Trail:
                 event["refusal"] = refusal(ctx, ctx.rulings[-1])
         elif attempt.gone:
             event["code"], event["message"] = "RequestTimeout", "The caller closed the connection too early."
-        elif attempt.answer and not is_read_only(attempt.operation):
+        elif attempt.answer and tells_answer(attempt.operation):
             event["response"] = self._parameters.of_answer(attempt.service, attempt.operation, attempt.answer)
         return event
 

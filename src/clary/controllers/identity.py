@@ -87,6 +87,8 @@ class CredentialsPage:
                 404, {"content-type": "application/json"}, b'{"message":"The execution role does not exist."}'
             )
         issued = self._platform.credentials.issue_session(role, "SageMaker", SESSION, run=run_of(record))
+        now = self._platform.clock.now()
+        self._platform.invoke.trail.handed_out(role, "SageMaker", issued, "sagemaker.amazonaws.com", now)
         answer = {
             "RoleArn": role.arn,
             "AccessKeyId": issued["AccessKeyId"],

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clary.store.records import Record
 
 PREFIX = "/_clary/imds/"
+EC2 = "ec2.amazonaws.com"
 SESSION = timedelta(hours=6)
 
 _LONGEST_TOKEN_S = 21600
@@ -185,14 +186,16 @@ class MetadataPage:
         return give
 
     def _credentials(self, record: Record, role: Record) -> dict[str, str]:
-        now = self._platform.clock.now().strftime(_TIME)
-        if not self._platform.authorizer.trusts_service(role, "ec2.amazonaws.com"):
+        moment = self._platform.clock.now()
+        now = moment.strftime(_TIME)
+        if not self._platform.authorizer.trusts_service(role, EC2):
             text = (
                 f"EC2 cannot assume the role {role.name}. Please see documentation at "
                 "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc."
             )
             return {"Code": "AssumeRoleUnauthorizedAccess", "Message": text, "LastUpdated": now}
         issued = self._platform.credentials.issue_session(role, record.name, SESSION, run=run_of(record))
+        self._platform.invoke.trail.handed_out(role, record.name, issued, EC2, moment)
         return {
             "Code": "Success",
             "LastUpdated": now,

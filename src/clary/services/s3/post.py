@@ -65,6 +65,7 @@ class Post:
         fields = {**form.fields, "key": form.fields["key"].replace("${filename}", form.file_name)}
         signature = self._authenticator.authenticate_form(fields)
         principal = signature.principal
+        ctx.proved.append(principal)
         ctx = replace(ctx, principal=principal, account=principal.account or ctx.account, signed=signature.keys)
         asked = {"Bucket": bucket.name, "Key": fields["key"], "Body": form.file, **_members(fields)}
         checks = object_checks(self._platform, ctx, Target(bucket, fields["key"]), ("PutObject",), asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,9 +44,12 @@ class Models(Family):
         role = self._platform.records.by_arn(role_arn)
         if role is None:
             return
-        as_role = replace(ctx, principal=role_session(role, "SageMaker"), service="s3", operation="HeadObject")
+        as_role = replace(
+            ctx, request_id=str(uuid.uuid4()), principal=role_session(role, "SageMaker"), service="s3",
+            operation="HeadObject", rulings=[],
+        )  # fmt: skip
         try:
-            await self._platform.invoke.run(as_role, {"Bucket": bucket, "Key": key})
+            await self._platform.invoke.act(as_role, {"Bucket": bucket, "Key": key})
         except ServiceError as error:
             raise ValidationException(
                 f'Could not access model data at {uri}. Please ensure that the role "{role_arn}" exists and that its '

@@ -51,6 +51,11 @@ def is_read_only(operation: str) -> bool:
     return operation in _READING or (operation.startswith(READ_ONLY) and operation not in _WRITING)
 
 
+def tells_answer(operation: str) -> bool:
+    """Whether CloudTrail keeps the answer to an operation: that of reading it does not."""
+    return operation in _READING or not is_read_only(operation)
+
+
 @dataclass(frozen=True, slots=True)
 class Who:
     """The caller; a call that could not be authenticated has the access key that it claimed, and no more."""
