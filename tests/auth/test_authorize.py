@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -356,6 +357,28 @@ def test_keys_of_sessions(authorizer: Authorizer, ctx: Context, accounts: Accoun
     clock.advance(seconds=300)
     refusal(authorizer, replace(caller, now=clock.now()), READ)
     refusal(authorizer, replace(caller, principal=replace(session, mfa_at=None)), READ)
+
+
+def test_older_sessions_can_be_revoked(
+    authorizer: Authorizer, ctx: Context, accounts: Accounts, records: Records, clock: HandClock
+) -> None:
+    role = accounts.role("worker", statement())
+
+    def session() -> Context:
+        issued = accounts.credentials.issue(role_session(role, "s"), timedelta(hours=1))
+        found = accounts.credentials.find(issued["AccessKeyId"], issued["SessionToken"])
+        assert found
+        return replace(ctx, principal=found.principal)
+
+    before = session()
+    clock.advance(minutes=1)
+    older = {"DateLessThan": {"aws:TokenIssueTime": clock.time.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    policies = {"all": statement(), "AWSRevokeOlderSessions": statement("Deny", Condition=older)}
+    records.update(replace(role, spec={**role.spec, entities.INLINE: policies}))
+    refusal(authorizer, before, READ)
+    authorizer.authorize(session(), [READ])
+    user = as_user(ctx, accounts.user("ada", statement(), statement("Deny", Condition=older)))
+    authorizer.authorize(user, [READ])
 
 
 def test_services_act_for_an_account_and_a_resource(

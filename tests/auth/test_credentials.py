@@ -70,7 +70,8 @@ def test_session_survives_a_restart(
     assert found
     assert found.secret == issued["SecretAccessKey"]
     assert found.expires == clock.now() + HOUR == issued["Expiration"]
-    assert found.principal == replace(principal, access_key=issued["AccessKeyId"])
+    keys = {**principal.session_keys, "aws:tokenissuetime": "2026-03-01T12:00:00Z"}
+    assert found.principal == replace(principal, access_key=issued["AccessKeyId"], session_keys=keys)
     assert principal.arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/worker/job-1"
     assert principal.user_id == "IDworker:job-1"
     assert principal.role_arn == role.arn

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clary import arn
 from clary.auth import entities, identifiers, sessions, workloads
 from clary.auth.entities import ACCESS_KEY, LAST_USE, POLICY, ROLE, SEAL, USER
+from clary.auth.keys import TOKEN_ISSUE_TIME, moment
 from clary.context import Principal, PrincipalKind
 from clary.store.records import AlreadyExists, Conflict, Query, Record, Records
 
@@ -108,7 +109,9 @@ class Credentials:
             run: the run of a workload with which they end sooner.
             holder: the unique id of the user with whom they end, where that is not the principal itself.
         """
-        return sessions.issue(self._sealing_key(), principal, self._clock.now() + duration, run, holder)
+        now = self._clock.now()
+        begun = replace(principal, session_keys={**principal.session_keys, TOKEN_ISSUE_TIME: moment(now)})
+        return sessions.issue(self._sealing_key(), begun, now + duration, run, holder)
 
     def note_use(self, principal: Principal, service: str, region: str) -> None:
         """Remembers that a long-term key or a role was used just now; written only now and then."""
