@@ -23,7 +23,7 @@ BUCKET = "arn:aws:s3:::elsewhere"
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(["destination", "--home", str(tmp_path), *arguments])
+        status = main(["destination", *arguments, "--home", str(tmp_path)])
         told = capsys.readouterr()
         return status, told.out, told.err
 

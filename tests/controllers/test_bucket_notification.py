@@ -153,6 +153,14 @@ def test_every_kind_of_change_is_told(news: Fixture) -> None:
     ]
 
 
+def test_a_restoration_begins_and_ends_at_once(news: Fixture) -> None:
+    news.notify("s3:ObjectRestore:*")
+    news.s3.put_object(Bucket=news.bucket, Key="a", Body=b"x", StorageClass="GLACIER")
+    news.s3.restore_object(Bucket=news.bucket, Key="a", RestoreRequest={"Days": 1})
+    news.step()
+    assert news.told() == [("ObjectRestore:Post", "a"), ("ObjectRestore:Completed", "a")]
+
+
 def test_versions_and_markers_are_told_apart(news: Fixture) -> None:
     news.s3.put_bucket_versioning(Bucket=news.bucket, VersioningConfiguration={"Status": "Enabled"})
     news.notify()
@@ -291,5 +299,5 @@ def test_parts_of_the_platform_may_subscribe(news: Fixture) -> None:
     assert woken is not None
     assert woken.due is not None
     assert woken.due < now + timedelta(hours=1)
-    events.done([each.id for each in pending])
+    events.done(pending)
     assert events.targets(news.bucket, subscriber("")) == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import os
 import secrets
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary import arn as arns
@@ -19,7 +21,6 @@ from clary.store.keyring import Keyring
 from clary.store.records import Records
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
     from clary.commands.subparsers import Subparsers
@@ -42,6 +43,9 @@ def add(commands: Subparsers) -> None:
     remove = verbs.add_parser("remove", help="forget a destination")
     remove.add_argument("arn", help="as it was registered")
     remove.set_defaults(command=remove_command)
+    for verb in (put, remove):
+        # Where it is not given, what stands before the verb counts.
+        verb.add_argument("--home", type=Path, default=argparse.SUPPRESS, help="the folder that holds everything")
 
 
 def list_command(options: argparse.Namespace) -> int:

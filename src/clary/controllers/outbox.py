@@ -121,7 +121,7 @@ class Outbox:
             held[event.key] = now.timestamp() + pause_s(event.attempts)
             self._events.again(event, held[event.key])
         else:
-            self._events.done([event.id])
+            self._events.done([event])
 
 
 class Lane:

@@ -66,7 +66,7 @@ class ReplicaHere:
                 made = self._objects.index.put(new, content, "Enabled")
                 self._tell(bucket, "ObjectCreated:Put", made)
             self._objects.index.edit(version, lambda meta: complete(meta, self._arn))
-            self._objects.events.done([event.id])
+            self._objects.events.done([event])
 
     def _describe(self, bucket: Record, version: Version) -> None:
         """Brings the tags of a replica up to date."""
@@ -84,7 +84,7 @@ class ReplicaHere:
             made = self._objects.index.remove(bucket.name, marker.key, "Enabled", marker.modified)
             if made is not None:
                 self._tell(bucket, "ObjectRemoved:DeleteMarkerCreated", made)
-            self._objects.events.done([event.id])
+            self._objects.events.done([event])
 
     def _tell(self, bucket: Record, name: str, version: Version) -> None:
         if object_events.asks(bucket):

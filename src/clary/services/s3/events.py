@@ -17,25 +17,29 @@ if TYPE_CHECKING:
     from clary.store.objects import Version
     from clary.store.records import Record
 
-_NAMES: Mapping[str, str] = {
-    "PutObject": "ObjectCreated:Put",
-    "PostObject": "ObjectCreated:Post",
-    "CopyObject": "ObjectCreated:Copy",
-    "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
-    "PutObjectTagging": "ObjectTagging:Put",
-    "DeleteObjectTagging": "ObjectTagging:Delete",
-    "PutObjectAcl": "ObjectAcl:Put",
-    "RestoreObject": "ObjectRestore:Post",
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "PutObject": ("ObjectCreated:Put",),
+    "PostObject": ("ObjectCreated:Post",),
+    "CopyObject": ("ObjectCreated:Copy",),
+    "CompleteMultipartUpload": ("ObjectCreated:CompleteMultipartUpload",),
+    "PutObjectTagging": ("ObjectTagging:Put",),
+    "DeleteObjectTagging": ("ObjectTagging:Delete",),
+    "PutObjectAcl": ("ObjectAcl:Put",),
+    "RestoreObject": ("ObjectRestore:Post", "ObjectRestore:Completed"),
 }
+"""What an operation that changes a version is called; restorations are complete at once."""
+
+_REPLICATED: Mapping[str, str] = {"ObjectCreated": "version", "ObjectTagging": "description"}
 
 
 def changed(platform: Platform, ctx: Context, bucket: Record, version: Version) -> None:
     """Tells what the operation of the request did to a version; call it within the transaction of the change."""
-    name = _NAMES[ctx.operation]
+    names = _NAMES[ctx.operation]
     if object_events.asks(bucket):
-        _tell(platform, ctx, bucket, (name, version.key, version))
-    if replication.CONFIGURATION in bucket.spec:
-        what = "version" if name.startswith("ObjectCreated") else "description"
+        for name in names:
+            _tell(platform, ctx, bucket, (name, version.key, version))
+    what = _REPLICATED.get(names[0].partition(":")[0])
+    if replication.CONFIGURATION in bucket.spec and what is not None:
         replication.enqueue(platform, bucket, version, what, ctx.now)
 
 

@@ -21,6 +21,7 @@ class Pending(NamedTuple):
 
     id: int
     bucket: str
+    target: str
     key: str
     event: dict[str, Any]
     at: float
@@ -47,7 +48,7 @@ class Events:
     def pending(self, bucket: str, target: str, limit: int) -> list[Pending]:
         """The first events that a target has not heard, in order."""
         rows = self._database.read(_PENDING, (bucket, target, limit)).fetchall()
-        return [Pending(row[0], row[1], row[2], orjson.loads(row[3]), row[4], row[5], row[6]) for row in rows]
+        return [Pending(row[0], row[1], row[2], row[3], orjson.loads(row[4]), row[5], row[6], row[7]) for row in rows]
 
     def limit(self, bucket: str, target: str, since: float, most: int) -> int:
         """Forgets what is too old for a target, and the earliest of what is too much; tells how many those were."""
@@ -55,11 +56,12 @@ class Events:
             old = connection.execute(_EXPIRE, (bucket, target, since)).rowcount
             return int(old + connection.execute(_TRIM, (bucket, target, bucket, target, most)).rowcount)
 
-    def done(self, ids: Iterable[int]) -> None:
-        """Forgets events: they were heard, or never will be."""
+    def done(self, events: Iterable[Pending]) -> None:
+        """Forgets events: they were heard, or never will be; those that are gone already are no error."""
         with self._database.write() as connection:
-            for each in ids:
-                connection.execute("DELETE FROM object_events WHERE id = ?", (each,))
+            for each in events:
+                # The id of a row that is gone may be given to another one.
+                connection.execute(_DONE, (each.id, each.bucket, each.target, each.key, each.at))
 
     def again(self, event: Pending, due: float) -> None:
         """Puts an attempt that failed off until `due`."""
@@ -70,8 +72,10 @@ class Events:
 _ADD = "INSERT INTO object_events (bucket, target, key, event, at, attempts, due) VALUES (?, ?, ?, ?, ?, 0, ?)"
 _TARGETS = "SELECT DISTINCT target FROM object_events WHERE bucket = ? AND substr(target, 1, ?) = ? ORDER BY target"
 _PENDING = """
-SELECT id, bucket, key, event, at, attempts, due FROM object_events WHERE bucket = ? AND target = ? ORDER BY id LIMIT ?
+SELECT id, bucket, target, key, event, at, attempts, due FROM object_events
+WHERE bucket = ? AND target = ? ORDER BY id LIMIT ?
 """
+_DONE = "DELETE FROM object_events WHERE id = ? AND bucket = ? AND target = ? AND key = ? AND at = ?"
 _EXPIRE = "DELETE FROM object_events WHERE bucket = ? AND target = ? AND at < ?"
 _TRIM = """
 DELETE FROM object_events WHERE bucket = ? AND target = ?
