@@ -41,9 +41,9 @@ class Store:
         self.database = database
         self.objects = self.open()
 
-    def open(self) -> Objects:
+    def open(self, *, encrypt: bool = False) -> Objects:
         """The same objects as another process would open them."""
-        seals = Seals(Keyring(bytes(KEY_BYTES)), encrypt=False)
+        seals = Seals(Keyring(bytes(KEY_BYTES)), encrypt=encrypt)
         return Objects(self.database, Folder(self.folder, durable=False), seals, self.folder)
 
     def put(self, key: str, content: bytes, versioning: Versioning = "") -> Version:
@@ -217,6 +217,20 @@ def test_parts_become_an_object_without_being_copied(store: Store) -> None:
     assert store.content("k") == whole
     assert store.content("k", start=len(LARGE) - 5, end=len(LARGE) + 9) == whole[len(LARGE) - 5 : len(LARGE) + 9]
     assert isinstance(store.objects.read(store.get("k"), 5, 10), FileSlice)
+
+
+def test_processes_that_encrypt_and_others_read_the_same(store: Store) -> None:
+    plain, sealing = store.objects, store.open(encrypt=True)
+    for size in (10, len(LARGE)):
+        for key, store.objects in (("plain", plain), ("sealed", sealing)):
+            store.put(key, LARGE[:size])
+        assert (store.get("plain").sealed_key is None, store.get("sealed").sealed_key is None) == (True, False)
+        for store.objects in (plain, sealing):
+            for key in ("plain", "sealed"):
+                assert store.content(key) == LARGE[:size]
+                assert store.content(key, start=2, end=9) == LARGE[2:9]
+    store.objects = plain
+    sealing.close()
 
 
 def test_only_a_file_is_shared_by_a_copy(store: Store) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from clary.http import Damaged, Stored
 from clary.store.keyring import WrongKey
-from clary.store.objects.checksums import Checksum, Digests, of_parts
+from clary.store.objects.checksums import FULL_OBJECT, Checksum, Digests, of_parts
 from clary.store.objects.sealing import needs_customer, sealed_size
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ class Scrub:
         else:
             place = (version.bytes, version.file, version.sealed_key)
             digest = version.etag.strip('"') if version.has_md5 else ""
-            findings = list(self._compared(_Known(place, version.size, digest, version.checksum), about))
+            # A replica of an object of several parts keeps the checksum of those, but not the parts.
+            checksum = version.checksum if version.checksum and version.checksum.type == FULL_OBJECT else None
+            findings = list(self._compared(_Known(place, version.size, digest, checksum), about))
         if findings and self._again(found) is None:
             return None
         return Checked(version.size, bool(version.meta.customer_key), findings)
