@@ -133,6 +133,8 @@ def test_inline_and_attached(iam: Any, kind: str, make: dict[str, str]) -> None:
         "NoSuchEntity",
         f"Policy {ADMINISTRATOR} was not found.",
     )
+    no_arn = refusal(getattr(iam, f"attach_{kind}_policy"), **name, PolicyArn="longpolicynamebutnoarn")
+    assert no_arn == ("ValidationError", "Invalid ARN:  Could not be parsed!")
     unknown = f"arn:aws:iam::{ACCOUNT}:policy/none"
     assert refusal(getattr(iam, f"attach_{kind}_policy"), **name, PolicyArn=unknown) == (
         "NoSuchEntity",

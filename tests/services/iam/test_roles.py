@@ -17,6 +17,7 @@ def test_life_of_a_role(iam: Any) -> None:
     ]
     assert created["Arn"] == f"arn:aws:iam::{ACCOUNT}:role/jobs/worker"
     assert created["RoleId"].startswith("AROA")
+    assert "MaxSessionDuration" not in created
     assert created["AssumeRolePolicyDocument"] == json.loads(TRUST)
     role = iam.get_role(RoleName="worker")["Role"]
     assert role["MaxSessionDuration"] == 3600

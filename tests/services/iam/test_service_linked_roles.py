@@ -30,6 +30,20 @@ def test_life(iam: Any, role: Any) -> None:
     assert refusal(iam.get_service_linked_role_deletion_status, DeletionTaskId=task[:-1])[0] == "NoSuchEntity"
 
 
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        ("batch", "Batch"),
+        ("lexv2", "LexV2Bots"),
+        ("docdb-elastic", "DocDB-Elastic"),
+        ("sagemaker.application-autoscaling", "ApplicationAutoScaling_SageMakerEndpoint"),
+    ],
+)
+def test_names(iam: Any, service: str, name: str) -> None:
+    made = iam.create_service_linked_role(AWSServiceName=f"{service}.amazonaws.com")["Role"]
+    assert made["RoleName"] == f"AWSServiceRoleFor{name}"
+
+
 def test_only_aws_changes_it(iam: Any, role: Any) -> None:
     refused = (
         "UnmodifiableEntity",

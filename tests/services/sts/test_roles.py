@@ -238,3 +238,18 @@ def test_session_ends_with_its_role(cloud: Cloud, people: People) -> None:
     people.iam.delete_role_policy(RoleName="worker", PolicyName="p")
     people.iam.delete_role(RoleName="worker")
     assert refusal(session.get_caller_identity)[0] == "InvalidClientTokenId"
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "nothing-valid-in-here",
+        "arn::b:::something/test-role",
+        "arn:a::::something/test-role",
+        "arn:a:::something/test-role",
+        "arn:a:a::aaaaaaaaaa:",
+    ],
+)
+def test_what_is_no_arn(cloud: Cloud, people: People, arn: str) -> None:
+    sts = cloud.client("sts", people.user("ada"))
+    assert refusal(sts.assume_role, RoleArn=arn, RoleSessionName="job") == ("ValidationError", f"{arn} is invalid")

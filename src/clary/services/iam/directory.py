@@ -15,6 +15,7 @@ from clary.services.iam.errors import (
     LimitExceeded,
     NoSuchEntity,
     UnmodifiableEntity,
+    ValidationError,
 )
 from clary.store.records import AlreadyExists, Conflict, Query, Record
 
@@ -110,7 +111,10 @@ class Directory:
 
         Raises:
             NoSuchEntity: there is none.
+            ValidationError: it is no ARN.
         """
+        if policy_arn.count(":") < 5:
+            raise ValidationError("Invalid ARN:  Could not be parsed!")
         record = self.records.by_arn(policy_arn)
         if policy_arn not in AWS_MANAGED and (record is None or record.kind != entities.POLICY):
             raise NoSuchEntity(f"Policy {policy_arn} does not exist or is not attachable.")

@@ -34,7 +34,7 @@ class Roles:
             self._directory.refuse_unattachable(request[entities.BOUNDARY])
         observed = {"RoleId": unique_id("AROA")}
         role = self._directory.create(ctx, entities.ROLE, request["RoleName"], dict(request), observed)
-        return {"Role": shapes.role_detail(role)}
+        return {"Role": shapes.new_role(role)}
 
     def get_role(self, ctx: Context, request: api.GetRoleRequest) -> Document:
         """A role and when it was last used."""

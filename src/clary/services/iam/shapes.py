@@ -43,6 +43,12 @@ def role_detail(record: Record) -> Document:
     return {**role(record), **_boundary(record), **_tags(record)}
 
 
+def new_role(record: Record) -> Document:
+    """A Role as the answer to its creation has it: defaults are not told."""
+    silent = {"MaxSessionDuration"} - record.spec.keys()
+    return {name: value for name, value in role_detail(record).items() if name not in silent}
+
+
 def instance_profile(record: Record, roles: list[Record]) -> Document:
     """An InstanceProfile with its roles."""
     shape = _entity(record, "InstanceProfileName", "InstanceProfileId")

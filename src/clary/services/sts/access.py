@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from clary import arn
 from clary.auth import entities
 from clary.auth.check import Check
+from clary.services.sts.errors import ValidationError
 from clary.services.sts.second_factor import SecondFactor
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def tag_keys(request: Members) -> Keys:
 
 def _assume_role(platform: Platform, ctx: Context, request: Document) -> Sequence[Check]:
     role_arn = str(request.get("RoleArn", ""))
+    _refuse_malformed(role_arn)
     role = find_role(platform.records, role_arn)
     trust = str(role.spec["AssumeRolePolicyDocument"]) if role else ""
     owner = role.account if role else ctx.account
@@ -71,6 +73,14 @@ def _assume_role(platform: Platform, ctx: Context, request: Document) -> Sequenc
     if request.get("SourceIdentity") or ctx.principal.source_identity:
         actions.append("sts:SetSourceIdentity")
     return [Check(action, role_arn, keys, (trust,), owner, trust=True) for action in actions]
+
+
+def _refuse_malformed(role_arn: str) -> None:
+    """Accepts an ARN; one that is missing is left to the checks of the request."""
+    marker, _, rest = role_arn.partition(":")
+    parts = rest.split(":", 4)
+    if role_arn and (marker != "arn" or len(parts) != 5 or not (parts[0] and parts[1] and parts[4])):
+        raise ValidationError(f"{role_arn} is invalid")
 
 
 def _assume_role_keys(ctx: Context, request: Members) -> Keys:

@@ -60,11 +60,11 @@ class Identity:
             session_tags=tags,
         )
         duration = _duration(ctx, request.get("DurationSeconds"))
-        answer: Document = {
+        return {
             "Credentials": self._credentials.issue(principal, duration, holder=ctx.principal.user_id),
             "FederatedUser": {"FederatedUserId": principal.user_id, "Arn": principal.arn},
+            "PackedPolicySize": size,
         }
-        return {**answer, "PackedPolicySize": size} if policies or tags else answer
 
     def get_access_key_info(self, ctx: Context, request: api.GetAccessKeyInfoRequest) -> api.GetAccessKeyInfoResponse:
         """The account to which an access key belongs."""
