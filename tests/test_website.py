@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clary.http import BytesBody, Request, Response
-from clary.services.s3.buckets import PUBLIC_ACCESS
+from clary.services.s3.grants import SWITCHES
 
 if TYPE_CHECKING:
     from tests.cloud import Cloud
@@ -24,7 +24,7 @@ def s3(cloud: Cloud) -> Any:
     """A client, and a bucket that everybody may read."""
     client = cloud.client("s3")
     client.create_bucket(Bucket=SITE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    client.put_public_access_block(Bucket=SITE, PublicAccessBlockConfiguration=dict.fromkeys(PUBLIC_ACCESS, False))
+    client.put_public_access_block(Bucket=SITE, PublicAccessBlockConfiguration=dict.fromkeys(SWITCHES, False))
     allow = {
         "Effect": "Allow",
         "Principal": "*",

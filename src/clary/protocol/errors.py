@@ -65,6 +65,10 @@ class InvalidArgument(ServiceError):
     """A header or query parameter of an S3 request cannot be read."""
 
 
+class InvalidStorageClass(ServiceError):
+    """S3 has no such storage class."""
+
+
 class MalformedInput(ServiceError):
     """A form field of a query request cannot be read."""
 

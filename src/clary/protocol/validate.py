@@ -11,6 +11,7 @@ from clary.protocol.errors import (
     InvalidParameterException,
     InvalidParameterValue,
     InvalidRequestException,
+    InvalidStorageClass,
     MalformedXML,
     MissingParameter,
     ValidationError,
@@ -295,6 +296,15 @@ def _java(value: Any) -> str:
     return str(value)
 
 
+_S3_TEXTS: Mapping[str, str] = {
+    "encoding-type": "Invalid Encoding Method specified in Request",
+    "x-amz-metadata-directive": "Unknown metadata directive.",
+    "x-amz-object-attributes": "Invalid attribute name specified.",
+    "x-amz-tagging-directive": "Unknown tagging directive.",
+}
+"""What S3 says of some values that it does not know."""
+
+
 def _refuse_s3(findings: Sequence[Finding]) -> ServiceError:
     first = findings[0]
     if first.path.parent is not None:
@@ -304,7 +314,10 @@ def _refuse_s3(findings: Sequence[Finding]) -> ServiceError:
         return MalformedXML()
     if first.constraint == NOT_NULL:
         return InvalidArgument(f"Missing required parameter: {name}", ArgumentName=name)
-    return InvalidArgument(f"Invalid value for {name}", ArgumentName=name, ArgumentValue=first.value)
+    if name == "x-amz-storage-class":
+        return InvalidStorageClass("The storage class you specified is not valid", StorageClassRequested=first.value)
+    text = _S3_TEXTS.get(name, f"Invalid value for {name}")
+    return InvalidArgument(text, ArgumentName=name, ArgumentValue=_java(first.value))
 
 
 def _refuse_ec2(findings: Sequence[Finding]) -> ServiceError:

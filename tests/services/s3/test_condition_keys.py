@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clary.services.s3.buckets import PUBLIC_ACCESS
+from clary.services.s3.grants import SWITCHES
 from tests.services.s3.conftest import error_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def s3(cloud: Cloud) -> Any:
     client = cloud.client("s3")
     location = {"LocationConstraint": "eu-west-1"}
     client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location, ObjectOwnership="ObjectWriter")
-    client.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(PUBLIC_ACCESS, False))
+    client.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(SWITCHES, False))
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     client.put_object(Bucket=BUCKET, Key="k", Tagging="class=secret")
     return client

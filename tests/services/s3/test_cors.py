@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clary.http import BytesBody, Request, Response
+from tests.services.s3.conftest import error_of
 
 if TYPE_CHECKING:
     from tests.cloud import Cloud
@@ -42,3 +43,18 @@ def test_answers_tell_pages_whether_they_may_read_them(cloud: Cloud) -> None:
 )
 def test_nothing_is_told_where_no_rule_fits(cloud: Cloud, method: str, headers: dict[str, str]) -> None:
     assert "Access-Control-Allow-Origin" not in fetch(cloud, method, **headers).headers
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"AllowedMethods": ["PATCH"]}, "Found unsupported HTTP method in CORS config. Unsupported method is PATCH"),
+        ({"AllowedOrigins": ["*.*"]}, 'AllowedOrigin "*.*" can not have more than one wildcard.'),
+        ({"ExposeHeaders": ["x-*"]}, 'ExposeHeader "x-*" contains wildcard.'),
+    ],
+)
+def test_rules_that_are_refused(s3: Any, change: dict[str, Any], message: str) -> None:
+    rule = {"AllowedMethods": ["GET"], "AllowedOrigins": ["*"], **change}
+    error = error_of(s3.put_bucket_cors, Bucket="shared", CORSConfiguration={"CORSRules": [rule]})
+    assert error["Code"] == "InvalidRequest"
+    assert error["Message"].startswith(message)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clary.services.s3.buckets import PUBLIC_ACCESS
+from clary.services.s3.grants import SWITCHES
 from tests.services.s3.conftest import error_of
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_locks_are_conditions_of_policies(cloud: Cloud, s3: Any) -> None:
         "Resource": f"arn:aws:s3:::{BUCKET}/*",
         "Condition": least,
     }
-    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(PUBLIC_ACCESS, False))
+    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(SWITCHES, False))
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": statement}))
     version = put(s3)
     short, long = ({"Mode": "GOVERNANCE", "RetainUntilDate": days(cloud, count)} for count in (9, 30))

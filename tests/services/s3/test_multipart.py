@@ -155,3 +155,12 @@ def test_uploads_are_listed_in_pages_and_folded(s3: Any, bucket: str) -> None:
     assert listed(Delimiter="/") == ["a", "b/", "c", "c", "d ü"]
     assert listed(Prefix="b/") == ["b/1", "b/2"]
     s3.delete_bucket(Bucket=bucket)
+
+
+def test_the_head_of_a_part(s3: Any, bucket: str) -> None:
+    contents = [bytes(PART), b"the end"]
+    upload_id, parts = upload(s3, bucket, contents)
+    complete(s3, bucket, upload_id, parts)
+    head = s3.head_object(Bucket=bucket, Key="k", PartNumber=2)
+    assert (head["ContentLength"], head["PartsCount"]) == (len(contents[1]), 2)
+    assert error_of(s3.head_object, Bucket=bucket, Key="k", PartNumber=3)["Status"] == 416

@@ -296,3 +296,22 @@ def test_the_checksum_may_come_behind_the_body(
     with urllib.request.urlopen(sent):
         got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
     assert (got["Body"].read(), got["ContentEncoding"], got["ChecksumCRC32"]) == (b"123456789", "gzip", trailer)
+
+
+def test_deletes_may_depend_on_what_is_there(s3: Any, bucket: str) -> None:
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
+    for key, match, status in (("k", '"other"', 412), ("none", "*", 404), ("none", etag, 404)):
+        assert error_of(s3.delete_object, Bucket=bucket, Key=key, IfMatch=match)["Status"] == status
+    objects = [{"Key": "k", "ETag": "other"}]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+    assert [each["Code"] for each in answer["Errors"]] == ["PreconditionFailed"]
+    s3.delete_object(Bucket=bucket, Key="k", IfMatch=etag)
+
+
+def test_values_that_s3_does_not_know(s3: Any, bucket: str) -> None:
+    for call, arguments, code in (
+        (s3.put_object, {"Key": "k", "StorageClass": "ATTIC"}, "InvalidStorageClass"),
+        (s3.list_objects_v2, {"EncodingType": "rot13"}, "InvalidArgument"),
+        (s3.get_object_attributes, {"Key": "k", "ObjectAttributes": ["Colour"]}, "InvalidArgument"),
+    ):
+        assert error_of(call, Bucket=bucket, **arguments)["Code"] == code

@@ -29,12 +29,6 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "OwnershipControlsNotFoundError",
     ),
     (
-        "public_access_block",
-        {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True, "BlockPublicPolicy": False}},
-        {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True, "BlockPublicPolicy": False}},
-        "NoSuchPublicAccessBlockConfiguration",
-    ),
-    (
         "bucket_tagging",
         {"Tagging": {"TagSet": [{"Key": "a", "Value": "1"}]}},
         {"TagSet": [{"Key": "a", "Value": "1"}]},

@@ -15,6 +15,7 @@ from clary.services.s3.lock import ObjectLock
 from clary.services.s3.multipart import Multipart
 from clary.services.s3.notification import Notification
 from clary.services.s3.objects import Objects
+from clary.services.s3.ownership import Ownership
 from clary.services.s3.policy import BucketPolicy
 from clary.services.s3.post import Post
 from clary.services.s3.replications import Replication
@@ -30,6 +31,7 @@ SERVICE = Service(
     Buckets,
     BucketSettings,
     BucketPolicy,
+    Ownership,
     BucketEncryption,
     Lifecycle,
     Notification,

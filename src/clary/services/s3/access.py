@@ -115,6 +115,9 @@ BUCKET_ACTIONS: Mapping[str, str] = {
 }
 """Operations on a bucket whose action is not named after them."""
 
+_CONDITIONAL = frozenset({"DeleteObject", "PutObject"})
+"""Whoever lets these depend on the bytes that are there must be allowed to read them."""
+
 _BESIDE: Mapping[str, tuple[str, ...]] = {
     "s3:PutObjectTagging": ("Tagging",),
     "s3:PutObjectAcl": ("ACL", *grants.HEADERS),
@@ -169,6 +172,8 @@ def object_checks(
     needed = [f"s3:{_OF_VERSIONS.get(each, each) if target.version_id else each}" for each in actions]
     if "PutObject" in actions:
         needed += [action for action, members in _BESIDE.items() if any(map(request.get, members))]
+    if (request.get("IfMatch") or request.get("ETag") or "*") != "*" and _CONDITIONAL.intersection(actions):
+        needed.append("s3:GetObject")
     keys = request_keys(request, ctx)
     return [object_check(platform, ctx, target, action, keys) for action in needed]
 

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 US_EAST_1 = "us-east-1"
 MAX_BUCKETS = 10_000
 
-PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-
 
 class Buckets:
     """Buckets as a whole."""
@@ -66,7 +64,7 @@ class Buckets:
             spec={
                 "Region": region,
                 "OwnershipControls": {"Rules": [{"ObjectOwnership": ownership}]},
-                "PublicAccessBlockConfiguration": dict.fromkeys(PUBLIC_ACCESS, True),
+                "PublicAccessBlockConfiguration": dict.fromkeys(grants.SWITCHES, True),
             },
             created=ctx.now,
             modified=ctx.now,

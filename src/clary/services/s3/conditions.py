@@ -73,7 +73,9 @@ def delete_condition(request: Members) -> Callable[[Version | None], None] | Non
         return None
 
     def refuse(current: Version | None) -> None:
-        if current is not None and not current.deleted and not _lists(wanted, current.etag):
+        if current is None:
+            raise NoSuchKey(request["Key"])
+        if current.deleted or not _lists(wanted, current.etag):
             raise PreconditionFailed("If-Match")
 
     return refuse

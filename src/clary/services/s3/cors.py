@@ -8,8 +8,14 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from clary.services.s3.bucket import bucket_of, find
-from clary.services.s3.errors import AccessForbidden, BadRequest
+from clary.services.s3.bucket import bucket_of, edit, find
+from clary.services.s3.errors import (
+    AccessForbidden,
+    BadRequest,
+    InvalidRequest,
+    MalformedXML,
+    NoSuchCORSConfiguration,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +24,10 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.http import Request
     from clary.platform import Platform
-    from clary.services.service import Document
+    from clary.services.service import Document, Members
+
+MAX_RULES = 100
+METHODS = frozenset({"GET", "PUT", "HEAD", "POST", "DELETE"})
 
 
 class Cors:
@@ -26,6 +35,27 @@ class Cors:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+
+    def put_bucket_cors(self, ctx: Context, request: api.PutBucketCorsRequest) -> None:
+        """Says which pages may do what."""
+        rules = request["CORSConfiguration"].get("CORSRules") or []
+        if not 0 < len(rules) <= MAX_RULES:
+            raise MalformedXML
+        for rule in rules:
+            _refuse_rule(rule)
+        bucket = bucket_of(self._platform, request)
+        edit(self._platform, bucket, ctx, lambda spec: spec.update(CORSConfiguration={"CORSRules": rules}))
+
+    def get_bucket_cors(self, _: Context, request: api.GetBucketCorsRequest) -> Document:
+        """Which pages may do what."""
+        configuration = bucket_of(self._platform, request).spec.get("CORSConfiguration")
+        if configuration is None:
+            raise NoSuchCORSConfiguration("The CORS configuration does not exist", BucketName=request["Bucket"])
+        return dict(configuration)
+
+    def delete_bucket_cors(self, ctx: Context, request: api.DeleteBucketCorsRequest) -> None:
+        """Lets no page from elsewhere do anything."""
+        edit(self._platform, bucket_of(self._platform, request), ctx, lambda spec: spec.pop("CORSConfiguration", None))
 
     def options_object(self, _: Context, request: api.OptionsObjectRequest) -> Document:
         """What the first rule that fits allows."""
@@ -67,6 +97,21 @@ _HEADERS = {
     "MaxAge": "Access-Control-Max-Age",
     "Vary": "Vary",
 }
+
+
+def _refuse_rule(rule: Members) -> None:
+    for method in rule["AllowedMethods"]:
+        if method not in METHODS:
+            raise InvalidRequest(f"Found unsupported HTTP method in CORS config. Unsupported method is {method}")
+    for element in ("AllowedOrigin", "AllowedHeader"):
+        for pattern in rule.get(f"{element}s", []):
+            if pattern.count("*") > 1:
+                raise InvalidRequest(f'{element} "{pattern}" can not have more than one wildcard.')
+    for header in rule.get("ExposeHeaders", []):
+        if "*" in header:
+            raise InvalidRequest(
+                f'ExposeHeader "{header}" contains wildcard. We currently do not support wildcard for ExposeHeader.'
+            )
 
 
 def _fits(rule: Document, origin: str, method: str, headers: list[str]) -> bool:

@@ -36,6 +36,9 @@ AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers
 LOG_DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
 _PUBLIC = frozenset({ALL_USERS, AUTHENTICATED_USERS})
 
+SWITCHES = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+"""Those of Block Public Access."""
+
 PRIVATE = "private"
 BUCKET_OWNER_FULL_CONTROL = "bucket-owner-full-control"
 _FULL_CONTROL = "FULL_CONTROL"

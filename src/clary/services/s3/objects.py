@@ -128,7 +128,9 @@ class Objects:
     def _read(self, ctx: Context, request: Members, *, content: bool) -> Reply:
         refuse_unsupported(request)
         bucket = bucket_of(self._platform, request)
-        version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"), content=content)
+        # The content tells the parts, too.
+        with_content = content or request.get("PartNumber") is not None
+        version = readable(self._platform, ctx, bucket, request["Key"], request.get("VersionId"), content=with_content)
         members = {
             **described(version, request),
             **version_member(bucket, version),

@@ -12,10 +12,7 @@ from clary.services.s3.errors import (
     IllegalVersioningConfigurationException,
     InvalidBucketState,
     MalformedXML,
-    NoSuchCORSConfiguration,
-    NoSuchPublicAccessBlockConfiguration,
     NoSuchTagSet,
-    OwnershipControlsNotFoundError,
 )
 from clary.services.s3.lock import CONFIGURATION
 from clary.services.s3.meta import MAX_BUCKET_TAGS, tag_set, tags_of_set
@@ -79,28 +76,6 @@ class BucketSettings:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-
-    put_bucket_cors = stored("CORSConfiguration")
-    get_bucket_cors = told(
-        "CORSConfiguration", lambda: NoSuchCORSConfiguration("The CORS configuration does not exist")
-    )
-    delete_bucket_cors = forgotten("CORSConfiguration")
-
-    put_bucket_ownership_controls = stored("OwnershipControls")
-    get_bucket_ownership_controls = told(
-        "OwnershipControls",
-        lambda: OwnershipControlsNotFoundError("The bucket ownership controls were not found"),
-        wrapped=True,
-    )
-    delete_bucket_ownership_controls = forgotten("OwnershipControls")
-
-    put_public_access_block = stored("PublicAccessBlockConfiguration")
-    get_public_access_block = told(
-        "PublicAccessBlockConfiguration",
-        lambda: NoSuchPublicAccessBlockConfiguration("The public access block configuration was not found"),
-        wrapped=True,
-    )
-    delete_public_access_block = forgotten("PublicAccessBlockConfiguration")
 
     put_bucket_accelerate_configuration = recorded(stored("AccelerateConfiguration"))
     get_bucket_accelerate_configuration = recorded(told("AccelerateConfiguration", {}))
