@@ -1,4 +1,4 @@
-"""Which permissions an EC2 call needs, on which resources.
+"""Which permissions an EC2 call needs, on which resources, with which condition keys.
 
 Source: "Actions, resources, and condition keys for Amazon EC2" in the service authorization reference: Describe calls
 know no resource; RunInstances needs permission for every resource it uses or makes, tags and passed roles included.
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clary import arn
 from clary.auth import entities
+from clary.auth.needs import late, pass_role, request_tags
 from clary.services.service import Check
 
 from . import kinds, networks
@@ -18,13 +19,51 @@ from .launch import DEFAULT_TYPE, find_profile
 from .resources import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from clary.auth.needs import Keys
+    from clary.auth.patterns import Lookup
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document
 
-    Keys = Mapping[str, str | Sequence[str]]
+OF_LAUNCHES: Mapping[str, Mapping[str, str]] = {
+    "instance": {
+        "ec2:AvailabilityZone": "Placement.AvailabilityZone",
+        "ec2:EbsOptimized": "EbsOptimized",
+        "ec2:InstanceProfile": "IamInstanceProfile.Arn",
+        "ec2:MetadataHttpEndpoint": "MetadataOptions.HttpEndpoint",
+        "ec2:MetadataHttpPutResponseHopLimit": "MetadataOptions.HttpPutResponseHopLimit",
+        "ec2:MetadataHttpTokens": "MetadataOptions.HttpTokens",
+        "ec2:Tenancy": "Placement.Tenancy",
+    },
+    "volume": {
+        "ec2:AvailabilityZone": "Placement.AvailabilityZone",
+        "ec2:Encrypted": "BlockDeviceMappings.Ebs.Encrypted",
+        "ec2:VolumeIops": "BlockDeviceMappings.Ebs.Iops",
+        "ec2:VolumeSize": "BlockDeviceMappings.Ebs.VolumeSize",
+        "ec2:VolumeThroughput": "BlockDeviceMappings.Ebs.Throughput",
+        "ec2:VolumeType": "BlockDeviceMappings.Ebs.VolumeType",
+    },
+    "network-interface": {
+        "ec2:AssociatePublicIpAddress": "NetworkInterfaces.AssociatePublicIpAddress",
+        "ec2:AvailabilityZone": "Placement.AvailabilityZone",
+    },
+}
+"""The condition keys of what RunInstances makes, and where a request says their values."""
+
+OF_RESOURCES: Mapping[str, Mapping[str, str]] = {
+    "instance": {
+        "ec2:AvailabilityZone": "AvailabilityZone",
+        "ec2:InstanceProfile": "IamInstanceProfile.Arn",
+        "ec2:InstanceType": "InstanceType",
+        "ec2:MetadataHttpTokens": "MetadataOptions.HttpTokens",
+    },
+    "security-group": {"ec2:VpcID": "VpcId"},
+    "subnet": {"ec2:AvailabilityZone": "AvailabilityZone", "ec2:VpcID": "VpcId"},
+    "volume": {"ec2:AvailabilityZone": "AvailabilityZone", "ec2:VolumeSize": "Size", "ec2:VolumeType": "VolumeType"},
+}
+"""The condition keys of resources that are there, and where their records say the values."""
 
 _MEMBERS = ("InstanceIds", "InstanceId", "Resources", "GroupId", "VpcId", "KeyPairId")
 """Members that name the resources of a call, the first one given being meant."""
@@ -40,66 +79,64 @@ def access(platform: Platform, ctx: Context, request: Document) -> list[Check]:
     """The checks of one EC2 call."""
     if ctx.operation == "RunInstances":
         return list(_launch(Resources(platform), ctx, request))
-    action = f"ec2:{ctx.operation}"
     if ctx.operation.startswith("Describe"):
-        return [Check(action)]
+        return [_check(ctx, "*", {})]
     kind = _CREATED.get(ctx.operation)
     if kind is not None:
         name = request.get("KeyName") or "*"
-        checks = [Check(action, kind.arn(ctx, name), _tag_keys(request, kind))]
+        checks = [_check(ctx, kind.arn(ctx, name), _tag_keys(request, kind))]
         return [*checks, *_tagging(ctx, request, kind, name)]
-    own, resources = _tag_keys(request, None), Resources(platform)
-    checks = [Check(action, resource, {**keys, **own}) for resource, keys in _named(resources, ctx, request)]
-    return [*checks, *_passed_role(resources, ctx, request)]
+    own, resources = request_tags(request.get("Tags")), Resources(platform)
+    return [*_named(resources, ctx, request, own), *_passed_role(resources, ctx, request)]
 
 
-def _named(resources: Resources, ctx: Context, request: Document) -> list[tuple[str, Keys]]:
-    """The ARNs and tags of the resources that a request names."""
+def _named(resources: Resources, ctx: Context, request: Document, keys: Keys) -> Iterator[Check]:
+    """The permissions on the resources that a request names."""
     if request.get("KeyName"):
-        return [_resource(resources, ctx, kinds.KEY_PAIR, str(request["KeyName"]))]
-    for member in _MEMBERS:
-        value = request.get(member)
-        if value:
-            identifiers = [value] if isinstance(value, str) else list(value)
-            return [_identified(resources, ctx, identifier) for identifier in identifiers]
-    return [("*", {})]
-
-
-def _identified(resources: Resources, ctx: Context, identifier: str) -> tuple[str, Keys]:
-    try:
-        kind = kinds.kind_of(identifier)
-    except InvalidID:
-        return "*", {}
-    return _resource(resources, ctx, kind, identifier)
-
-
-def _resource(resources: Resources, ctx: Context, kind: kinds.Kind, name: str) -> tuple[str, Keys]:
-    record = resources.get(ctx, kind, name)
-    keys: dict[str, str | Sequence[str]] = {}
-    if record is not None:
-        for prefix in ("aws:ResourceTag", "ec2:ResourceTag"):
-            keys.update({f"{prefix}/{key}": value for key, value in record.tags.items()})
-        if kind is kinds.INSTANCE:
-            keys["ec2:InstanceType"] = record.spec["InstanceType"]
-    return kind.arn(ctx, name), keys
+        yield _used(resources, ctx, kinds.KEY_PAIR, str(request["KeyName"]), keys)
+        return
+    named = next((request[member] for member in _MEMBERS if request.get(member)), ())
+    for identifier in [named] if isinstance(named, str) else named or ["*"]:
+        try:
+            kind = kinds.kind_of(identifier)
+        except InvalidID:
+            yield _check(ctx, "*", keys)
+        else:
+            yield _used(resources, ctx, kind, identifier, keys)
 
 
 def _launch(resources: Resources, ctx: Context, request: Document) -> Iterator[Check]:
-    action = "ec2:RunInstances"
-    size = {"ec2:InstanceType": request.get("InstanceType") or DEFAULT_TYPE}
-    yield Check(action, kinds.INSTANCE.arn(ctx, "*"), {**size, **_tag_keys(request, kinds.INSTANCE)})
-    yield Check(action, arn.build("ec2", ctx.region, "", f"image/{request.get('ImageId') or '*'}"))
+    size: Keys = {"ec2:InstanceType": str(request.get("InstanceType") or DEFAULT_TYPE)}
+    yield _made(ctx, request, kinds.INSTANCE, size)
+    yield _check(ctx, arn.build("ec2", ctx.region, "", f"image/{request.get('ImageId') or '*'}"), {})
     for kind in (kinds.VOLUME, kinds.NETWORK_INTERFACE):
-        yield Check(action, kind.arn(ctx, "*"), _tag_keys(request, kind))
+        yield _made(ctx, request, kind, {})
     subnet = request.get("SubnetId") or networks.default_subnet(ctx, f"{ctx.region}{networks.ZONES[0]}")
-    yield Check(action, *_resource(resources, ctx, kinds.SUBNET, subnet))
+    yield _used(resources, ctx, kinds.SUBNET, subnet)
     for group in request.get("SecurityGroupIds") or [networks.default_group(ctx)]:
-        yield Check(action, *_resource(resources, ctx, kinds.SECURITY_GROUP, group))
+        yield _used(resources, ctx, kinds.SECURITY_GROUP, group)
     if request.get("KeyName"):
-        yield Check(action, *_resource(resources, ctx, kinds.KEY_PAIR, request["KeyName"]))
+        yield _used(resources, ctx, kinds.KEY_PAIR, request["KeyName"])
     for kind in (kinds.INSTANCE, kinds.VOLUME, kinds.NETWORK_INTERFACE):
         yield from _tagging(ctx, request, kind, "*")
     yield from _passed_role(resources, ctx, request)
+
+
+def _check(ctx: Context, resource: str, keys: Keys, lookup: Lookup | None = None) -> Check:
+    return Check(f"ec2:{ctx.operation}", resource, {"ec2:Region": ctx.region, **keys}, late=lookup)
+
+
+def _made(ctx: Context, request: Document, kind: kinds.Kind, keys: Keys) -> Check:
+    """The permission for what a launch makes, with what the request says of it."""
+    lookup = late(_OF_LAUNCHES[kind.name], request, lambda: None)
+    return _check(ctx, kind.arn(ctx, "*"), {**keys, **_tag_keys(request, kind)}, lookup)
+
+
+def _used(resources: Resources, ctx: Context, kind: kinds.Kind, name: str, keys: Keys | None = None) -> Check:
+    """The permission on a resource, with what is stored of it."""
+    record = resources.get(ctx, kind, name)
+    lookup = late(_OF_RESOURCES.get(kind.name, {}), record.spec if record else {}, lambda: record)
+    return _check(ctx, kind.arn(ctx, name), keys or {}, lookup)
 
 
 def _passed_role(resources: Resources, ctx: Context, request: Document) -> Iterator[Check]:
@@ -108,29 +145,31 @@ def _passed_role(resources: Resources, ctx: Context, request: Document) -> Itera
     for name in record.spec.get("Roles", ()) if record is not None else ():
         role = resources.records.get(entities.ROLE, ctx.account, "", name)
         if role is not None:
-            yield Check("iam:PassRole", role.arn, {"iam:PassedToService": "ec2.amazonaws.com"})
+            yield pass_role(resources.records, role.arn, "ec2.amazonaws.com", kinds.INSTANCE.arn(ctx, "*"))
 
 
 def _tagging(ctx: Context, request: Document, kind: kinds.Kind, name: str) -> Iterator[Check]:
     keys = _tag_keys(request, kind)
     if keys:
-        yield Check("ec2:CreateTags", kind.arn(ctx, name), {**keys, "ec2:CreateAction": ctx.operation})
+        told: Keys = {"ec2:Region": ctx.region, "ec2:CreateAction": ctx.operation, **keys}
+        yield Check("ec2:CreateTags", kind.arn(ctx, name), told)
 
 
-def _tag_keys(request: Document, kind: kinds.Kind | None) -> Keys:
-    """The condition keys of the tags that a request gives; without a kind, of its own `Tags`."""
-    tags = request.get("Tags") or () if kind is None else _specified(request, kind)
-    if not tags:
-        return {}
-    keys: dict[str, str | Sequence[str]] = {"aws:TagKeys": [tag["Key"] for tag in tags if "Key" in tag]}
-    keys.update({f"aws:RequestTag/{tag['Key']}": tag.get("Value") or "" for tag in tags if "Key" in tag})
-    return keys
+def _tag_keys(request: Document, kind: kinds.Kind) -> Keys:
+    """The condition keys of the tags that a request gives to what it makes of a kind."""
+    return request_tags(
+        [
+            tag
+            for specification in request.get("TagSpecifications") or ()
+            if specification.get("ResourceType") == kind.name
+            for tag in specification.get("Tags") or ()
+        ]
+    )
 
 
-def _specified(request: Document, kind: kinds.Kind) -> list[Document]:
-    return [
-        tag
-        for specification in request.get("TagSpecifications") or ()
-        if specification.get("ResourceType") == kind.name
-        for tag in specification.get("Tags") or ()
-    ]
+def _folded(table: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {kind: {key.lower(): (place,) for key, place in keys.items()} for kind, keys in table.items()}
+
+
+_OF_LAUNCHES = _folded(OF_LAUNCHES)
+_OF_RESOURCES = _folded(OF_RESOURCES)
