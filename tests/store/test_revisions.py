@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clary.store.generation import Generation
-from clary.store.records import Record, Records
+from clary.store.records import AlreadyExists, Record, Records
 from clary.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def test_what_was_undone_was_never_there(database: Database) -> None:
         change_and_fail()
     assert records.revision("bucket") == before
     assert records.recall("bucket", ARN) == made
+    with pytest.raises(AlreadyExists):
+        records.create(bucket())
     changed = records.update(replace(made, status="whole"))
     assert records.revision("bucket") == before + 1
     assert records.recall("bucket", ARN) == changed
