@@ -209,7 +209,7 @@ class Server:
         Raises:
             CannotListen: somebody else has the port, or that of the TLS tunnel.
         """
-        listener = _listen(self.settings)
+        listener = listen(self.settings)
         config = http_config(self.settings)
         self._http = _Http(config)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -284,8 +284,12 @@ def http_config(settings: Settings) -> uvicorn.Config:
     )  # fmt: skip
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """Takes the port before anything else is done, as a second server would spoil the work of the first."""
+def listen(settings: Settings) -> socket.socket:
+    """Takes the port, before anything else is done, as a second server would spoil the work of the first.
+
+    Raises:
+        CannotListen: somebody else has it.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     deadline = time.monotonic() + (GATEWAYS_END_S if settings.gateways else 0)
     while True:

@@ -1,6 +1,6 @@
-"""The program of one gateway; `gateways` starts it, and tells what it is for.
+"""The program of one gateway; `gateways` tells what it is for, and starts those of this machine.
 
-It holds nothing that the database and the folder of objects do not: it may end at any moment.
+It holds nothing that the database and the place of the objects do not: it may end at any moment.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -17,36 +18,44 @@ import uvicorn
 from clary.app import build, http_config
 from clary.clock import SystemClock
 from clary.connection import Connection
-from clary.gateways import Channel
+from clary.gateways import Channel, Relay
 from clary.settings import Settings, load
 
+Control = Callable[[uvicorn.Server], Channel | Relay]
+"""Makes the way to the control process, for a gateway that this server carries."""
 
-async def serve(settings: Settings, server: uvicorn.Server, listener: socket.socket, control: socket.socket) -> None:
-    """Serves until the control process ends, or says so by a signal."""
+
+def run(settings: Settings, listener: socket.socket, control: Control) -> None:
+    """Serves until a signal comes, or the control process of this machine ends; blocks."""
+    server = uvicorn.Server(http_config(settings))
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(_serve(settings, server, listener, control))
+
+
+async def _serve(settings: Settings, server: uvicorn.Server, listener: socket.socket, control: Control) -> None:
     pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
     parts = build(settings, SystemClock())
     platform = parts.platform
     platform.invoke.attach(platform, asyncio.get_running_loop(), pool)
-    channel = Channel(control, on_closed=lambda: setattr(server, "should_exit", True))
-    accept = partial(Connection, parts.gateway.handle, channel, server.server_state)
+    elsewhere = control(server)
+    accept = partial(Connection, parts.gateway.handle, elsewhere, server.server_state)
     server.config.http = lambda **_: accept()  # type: ignore[assignment]  # makes protocols, as a class would
     platform.objects.open()
     parts.upkeep.start(first=False)
     try:
         await server.serve(sockets=[listener])
     finally:
-        channel.close()
+        elsewhere.close()
         pool.shutdown()
-        parts.close()
+        platform.objects.close()
+        parts.upkeep.stop()
+        parts.database.close()
 
 
 def main() -> None:
     """Takes the settings from the environment, and two descriptors: the listening socket and the channel."""
-    settings = load(os.environ)
     listener, control = (socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:3])
-    config = http_config(settings)
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(serve(settings, uvicorn.Server(config), listener, control))
+    run(load(os.environ), listener, lambda server: Channel(control, lambda: setattr(server, "should_exit", True)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """Processes that serve S3, IAM and STS beside the control process, from the same database and objects.
 
+Those of the same machine:
+
 All of them accept at one listening socket, which the control process made and they inherit: whoever is free takes the
 next client, and clients that wait are not lost when a process ends. A request for anything else makes its connection
 move to the control process, the socket itself: so nobody stands between a client and what answers it, whatever is
 spoken there, and the address of a client cannot be forged. The channel over which sockets move is a pair of sockets
 that only these two processes hold. When one side sees it closed, the other one has ended.
+
+Those of other machines pass such connections on byte by byte; the control process then takes them for the client.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ HEALTH = "/_clary/health"
 MESSAGE_BYTES = HEAD_BYTES + (1 << 18)
 """A head, and what came of the body in the same piece."""
 CHANNEL_BYTES = 4 << 20
+COPY_BYTES = 1 << 16
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 STEADY_S = 10.0
 """A gateway that ran so long did not end because it cannot run."""
@@ -98,6 +103,51 @@ class Channel:
             self._moving.popleft()
             connection.close()
         self._loop.remove_writer(self._control.fileno())
+
+
+class Relay:
+    """A gateway's way to a control process on another machine: passes connections on."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wants(self, http: Request, *, upgrade: bool) -> bool:
+        """Whether the request is the control process's."""
+        return upgrade or not serves(http)
+
+    def take(self, transport: asyncio.Transport, received: bytes) -> None:
+        """Passes a connection on."""
+        connection = transport.get_extra_info("socket").dup()
+        transport.abort()
+        task = asyncio.create_task(self._pass_on(connection, received))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Ends what is passed on."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _pass_on(self, connection: socket.socket, received: bytes) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection)
+        try:
+            control_reader, control_writer = await asyncio.open_connection(*self._address)
+        except OSError:
+            log.warning("the control process at %s, port %d, cannot be reached", *self._address)
+            writer.write(_UNREACHABLE)
+            writer.close()
+            return
+        control_writer.write(received)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copy(reader, control_writer))
+                group.create_task(_copy(control_reader, writer))
+        except* OSError:
+            pass  # one of the two has gone
+        finally:
+            control_writer.close()
+            writer.close()
 
 
 class Gateways:
@@ -206,6 +256,13 @@ class Gateways:
         task.add_done_callback(self._tasks.discard)
 
 
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(COPY_BYTES):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
 def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -213,3 +270,9 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             continue
         process.kill()
         process.wait()
+
+
+_UNREACHABLE = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 40\r\nconnection: close\r\n\r\n"
+    b"The control process cannot be reached.\r\n"
+)
