@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
-    except (_Refused, ValueError) as error:
+    except (_Refused, ValueError, DatabaseError) as error:
         print(f"clary: {error}", file=sys.stderr)
         return 1
 
