@@ -221,3 +221,15 @@ def test_the_text_tells_all_of_it(cloud: Cloud) -> None:
 
 def apply(cloud: Cloud, name: str, statement: Element) -> None:
     cloud.client("iam").put_user_policy(UserName=name, PolicyName="more", PolicyDocument=document(statement))
+
+
+def test_one_of_several_keys_is_refused(cloud: Cloud) -> None:
+    bucket(cloud)
+    s3 = cloud.client("s3", user(cloud, "ada", allow("s3:DeleteObject", resource=f"{BUCKET}/a/*")))
+    keys = [{"Key": key} for key in ("a/1", "b/1", "a/2", "b/2")]
+    answer = s3.delete_objects(Bucket="data", Delete={"Objects": keys})
+    assert len(answer["Errors"]) == 2
+    verdicts = explain(event_of(cloud, answer), cloud.parts.platform.records).verdicts
+    assert [verdict.allowed for verdict in verdicts] == [True, False, True, False]
+    (remedy,) = verdicts[1].remedies
+    assert remedy.statement == {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{BUCKET}/b/1"}

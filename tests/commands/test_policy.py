@@ -25,7 +25,7 @@ def test_the_policy_of_a_user(cloud: Cloud, capsys: Output) -> None:
     assert main(["policy", "from-usage", "fred", "--json", "--home", home(cloud)]) == 0
     policy = json.loads(capsys.readouterr().out)
     cloud.client("iam").create_policy(PolicyName="fred", PolicyDocument=json.dumps(policy))
-    assert policy["Statement"][0]["Action"] == ["s3:ListAllMyBuckets"]
+    assert policy["Statement"][0]["Action"] == "s3:ListAllMyBuckets"
     assert main(["policy", "from-usage", "fred", "--home", home(cloud)]) == 0
     assert "made 1 calls in the last 90 days, with 1 different permissions" in capsys.readouterr().out
 
@@ -38,7 +38,7 @@ def test_the_policy_of_a_role_is_made_from_all_its_sessions(cloud: Cloud, capsys
     cloud.client("iam", second).list_users()
     assert main(["policy", "from-usage", "worker", "--json", "--home", home(cloud)]) == 0
     statements = json.loads(capsys.readouterr().out)["Statement"]
-    assert [statement["Action"] for statement in statements] == [["iam:ListUsers"], ["s3:ListAllMyBuckets"]]
+    assert [statement["Action"] for statement in statements] == ["iam:ListUsers", "s3:ListAllMyBuckets"]
 
 
 @pytest.mark.parametrize(

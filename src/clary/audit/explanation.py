@@ -59,15 +59,18 @@ class Explanation:
 def explain(event: Event, records: Records) -> Explanation:
     """The explanation of a recorded call, with the help of the policies as they are now."""
     verdicts, note = [], ""
+    first = next((check for check in event.checks if check.get("refused")), None)
     for check in event.checks:
         if not check.get("refused"):
             verdicts.append(_allowed(event, check, records))
-        elif check is event.checks[-1] and event.refusal:
+        elif check is first and event.refusal:
             seen = evidence(event, check, records)
             verdicts.append(_refused(event, check, seen))
             note = _CHANGED if seen.decide().allowed else ""
         else:
-            verdicts.append(Verdict(check["action"], check["resource"], False, "The policies did not allow it."))
+            verdicts.append(
+                Verdict(check["action"], check["resource"], False, "The policies did not allow this either.")
+            )
     return Explanation(event, tuple(verdicts), note or _note(event))
 
 

@@ -133,10 +133,11 @@ class Trail:
             if ctx.via:
                 event["via"] = ctx.via
             event["checks"] = [_check(ruling) for ruling in ctx.rulings[:MOST_CHECKS]]
+            refused = next((ruling for ruling in ctx.rulings if not ruling.decision.allowed), None)
+            if refused is not None:
+                event["refusal"] = refusal(ctx, refused)
         if error is not None:
             event["code"], event["message"] = error.code, error.message[:MESSAGE_CHARACTERS]
-            if ctx is not None and ctx.rulings and not ctx.rulings[-1].decision.allowed:
-                event["refusal"] = refusal(ctx, ctx.rulings[-1])
         elif attempt.gone:
             event["code"], event["message"] = "RequestTimeout", "The caller closed the connection too early."
         elif attempt.answer and tells_answer(attempt.operation):

@@ -97,14 +97,18 @@ def _statement(
     number: int, service: str, passed: str, actions: Sequence[str], resources: Sequence[str]
 ) -> dict[str, Any]:
     statement: dict[str, Any] = {
-        "Sid": f"{re.sub('[^A-Za-z0-9]', '', service).capitalize()}{number}",
+        "Sid": f"{re.sub('[^A-Za-z0-9]', '', service).capitalize()}Statement{number}",
         "Effect": "Allow",
-        "Action": actions,
-        "Resource": list(resources),
+        "Action": _one_or_all(actions),
+        "Resource": _one_or_all(resources),
     }
     if passed:
         statement["Condition"] = {"StringEquals": {"iam:PassedToService": passed}}
     return statement
+
+
+def _one_or_all(values: Sequence[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)
 
 
 def grouped(resources: Iterable[str], several: int = SEVERAL) -> list[str]:

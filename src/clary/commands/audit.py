@@ -93,7 +93,7 @@ def _verify(home: Home) -> int:
     if home.settings.database:  # it knows the segments of other machines too
         known = {name: read for name, read in known.items() if list(home.audit.folder.glob(f"{name}*"))}
     found = verify(home.audit.folder, known)
-    print(f"{found.events} events in {found.segments} segments")
+    print(f"{found.events} events in {found.segments} segment{'' if found.segments == 1 else 's'}")
     if found.lost:
         print(f"{found.lost} calls could not be written because the disk was full")
     for damage in found.damages:

@@ -114,7 +114,7 @@ class Event:
     checks: Sequence[Mapping[str, Any]] = ()
     """What was decided about each permission: action, resource, kind of the policy, statement, `refused`."""
     refusal: Mapping[str, Any] | None = None
-    """What the evaluation of a refused check saw beside the stored policies, to explain it later."""
+    """What the evaluation of the first refused check saw beside the stored policies, to explain it later."""
 
     @classmethod
     def of(cls, line: bytes | str) -> Event:

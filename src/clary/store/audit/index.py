@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BATCH_LINES = 2000
 REST_S = 0.5
 """How long the reading of a batch, which takes about a tenth of this, is followed by nothing."""
+USES_MS = 310 * 86_400_000
+"""The last use of an action is remembered so much longer than its event: with 90 days, for the 400 that AWS tells."""
 
 SCHEMA = (
     """
@@ -157,6 +159,7 @@ class Index:
                 "DELETE FROM audit_resources WHERE id IN (SELECT id FROM audit_events WHERE time < ?)", (before_ms,)
             )
             connection.execute("DELETE FROM audit_events WHERE time < ?", (before_ms,))
+            connection.execute("DELETE FROM audit_use WHERE time < ?", (before_ms - USES_MS,))
 
     def forget(self, segment: str) -> None:
         """Forgets that there was such a segment."""
