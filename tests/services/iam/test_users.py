@@ -104,6 +104,11 @@ def test_boundary(cloud: Cloud, iam: Any) -> None:
     iam.put_user_permissions_boundary(UserName="ada", PermissionsBoundary=arn)
     assert refusal(own.list_users)[0] == "AccessDenied"
     assert refusal(iam.delete_policy, PolicyArn=arn)[0] == "DeleteConflict"
+    no_policy = "arn:aws:iam::123456789:not_a_boundary"
+    assert refusal(iam.put_user_permissions_boundary, UserName="ada", PermissionsBoundary=no_policy) == (
+        "InvalidParameterValue",
+        f"Value ({no_policy}) for parameter PermissionsBoundary is invalid.",
+    )
 
 
 def test_access_keys(cloud: Cloud, iam: Any) -> None:

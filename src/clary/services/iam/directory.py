@@ -12,6 +12,7 @@ from clary.services.iam.errors import (
     ConcurrentModification,
     EntityAlreadyExists,
     InvalidInput,
+    InvalidParameterValue,
     LimitExceeded,
     NoSuchEntity,
     UnmodifiableEntity,
@@ -118,6 +119,17 @@ class Directory:
         record = self.records.by_arn(policy_arn)
         if policy_arn not in AWS_MANAGED and (record is None or record.kind != entities.POLICY):
             raise NoSuchEntity(f"Policy {policy_arn} does not exist or is not attachable.")
+
+    def refuse_boundary(self, policy_arn: str) -> None:
+        """Accepts the ARN of a managed policy as a permissions boundary.
+
+        Raises:
+            InvalidParameterValue: it is not the ARN of a policy.
+            NoSuchEntity: there is none.
+        """
+        if ":policy/" not in policy_arn:
+            raise InvalidParameterValue(f"Value ({policy_arn}) for parameter PermissionsBoundary is invalid.")
+        self.refuse_unattachable(policy_arn)
 
     def create(self, ctx: Context, kind: str, name: str, spec: Document, observed: Mapping[str, Any]) -> Record:
         """A new entity; tags of the request become tags of the record.

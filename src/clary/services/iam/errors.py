@@ -43,6 +43,10 @@ class InvalidInput(ServiceError):
     """A parameter does not fit the others."""
 
 
+class InvalidParameterValue(ServiceError):
+    """A parameter means something else than what is asked for."""
+
+
 class UnmodifiableEntity(ServiceError):
     """It belongs to AWS, not to the account."""
 

@@ -31,7 +31,7 @@ class Roles:
         """A new role that those may take on whom its trust policy names."""
         refuse_trust(self._directory, ctx, request["AssumeRolePolicyDocument"])
         if entities.BOUNDARY in request:
-            self._directory.refuse_unattachable(request[entities.BOUNDARY])
+            self._directory.refuse_boundary(request[entities.BOUNDARY])
         observed = {"RoleId": unique_id("AROA")}
         role = self._directory.create(ctx, entities.ROLE, request["RoleName"], dict(request), observed)
         return {"Role": shapes.new_role(role)}
@@ -79,7 +79,7 @@ class Roles:
 
     def put_role_permissions_boundary(self, ctx: Context, request: api.PutRolePermissionsBoundaryRequest) -> None:
         """Limits a role by a managed policy."""
-        self._directory.refuse_unattachable(request[entities.BOUNDARY])
+        self._directory.refuse_boundary(request[entities.BOUNDARY])
         self._directory.change(ctx, self._find_changeable(ctx, request), PermissionsBoundary=request[entities.BOUNDARY])
 
     def delete_role_permissions_boundary(self, ctx: Context, request: api.DeleteRolePermissionsBoundaryRequest) -> None:

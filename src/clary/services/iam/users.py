@@ -40,7 +40,7 @@ class Users:
     def create_user(self, ctx: Context, request: api.CreateUserRequest) -> Document:
         """A new user without any permission."""
         if entities.BOUNDARY in request:
-            self._directory.refuse_unattachable(request[entities.BOUNDARY])
+            self._directory.refuse_boundary(request[entities.BOUNDARY])
         observed = {"UserId": unique_id("AIDA")}
         user = self._directory.create(ctx, entities.USER, request["UserName"], dict(request), observed)
         return {"User": shapes.user_detail(user)}
@@ -93,7 +93,7 @@ class Users:
     def put_user_permissions_boundary(self, ctx: Context, request: api.PutUserPermissionsBoundaryRequest) -> None:
         """Limits a user by a managed policy."""
         policy_arn = request[entities.BOUNDARY]
-        self._directory.refuse_unattachable(policy_arn)
+        self._directory.refuse_boundary(policy_arn)
         self._directory.change(ctx, self._find(ctx, request["UserName"]), PermissionsBoundary=policy_arn)
 
     def delete_user_permissions_boundary(self, ctx: Context, request: api.DeleteUserPermissionsBoundaryRequest) -> None:
