@@ -39,8 +39,8 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
     if program is None:
         pytest.skip("there is no rclone here")
     running = RcloneServer(program, tmp_path_factory.mktemp("peer") / "buckets")
+    (running.folder / "box").mkdir(parents=True)
     running.start()
-    (running.folder / "box").mkdir()
     yield running
     running.stop()
 

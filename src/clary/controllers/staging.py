@@ -244,8 +244,9 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _copy(body: Stored, target: Path) -> None:
     """Writes what is stored, parts of files within the file system where it can do that by itself."""
-    with target.open("wb") as copy:
-        for piece in body.slices if isinstance(body, FileSlices) else [body]:
+    several = body if isinstance(body, FileSlices) else FileSlices([body])
+    with target.open("wb") as copy, several.held():
+        for piece in several.slices:
             rest = _behind(piece, _copy_range(piece, copy.fileno())) if isinstance(piece, FileSlice) else piece
             copy.seek(0, os.SEEK_END)
             copy.writelines(rest.chunks())

@@ -27,8 +27,8 @@ def peer(tmp_path: Path) -> Iterator[RcloneServer]:
     if program is None:
         pytest.skip("there is no rclone here")
     running = RcloneServer(program, tmp_path / "peer" / "buckets")
+    (running.folder / "box").mkdir(parents=True)
     running.start()
-    (running.folder / "box").mkdir()
     yield running
     running.stop()
 
@@ -73,6 +73,24 @@ def test_everything_works_as_with_a_folder(s3: Any, peer: RcloneServer) -> None:
     assert s3.get_object(Bucket=BUCKET, Key="copy")["Body"].read() == LARGE
     assert s3.get_object(**here)["Body"].read() == PART + LARGE
     assert s3.get_object(**here, Range=f"bytes={len(PART) - 2}-{len(PART) + 1}")["Body"].read() == PART[-2:] + LARGE[:2]
+
+
+def test_objects_of_a_folder_are_not_left_behind_unseen(peer: RcloneServer, tmp_path: Path) -> None:
+    here = Cloud(tmp_path / "other", botocore.session.Session())
+    here.empty()
+    s3 = here.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket=BUCKET, Key="k", Body=LARGE)
+    here.close()
+    with pytest.raises(ValueError, match="still holds contents"):
+        Cloud(tmp_path / "other", botocore.session.Session(), objects=peer.address("box/other"))
+    (file,) = (path for path in (tmp_path / "other" / "objects" / "contents").rglob("*") if path.is_file())
+    peer.client().put_object(Bucket="box", Key=f"other/{file.name}", Body=file.read_bytes())
+    file.unlink()
+    there = Cloud(tmp_path / "other", botocore.session.Session(), objects=peer.address("box/other"))
+    there.root = here.root
+    assert there.client("s3").get_object(Bucket=BUCKET, Key="k")["Body"].read() == LARGE
+    there.close()
 
 
 def test_a_missing_content_is_an_error(s3: Any, peer: RcloneServer) -> None:

@@ -101,7 +101,7 @@ class Folder:
 
     def names(self) -> Iterator[list[str]]:
         """The names of all complete files, a sub-folder at a time."""
-        for shard in sorted(self._contents.iterdir()):
+        for shard in sorted(path for path in self._contents.iterdir() if path.is_dir()):
             yield [path.name for path in shard.iterdir()]
 
     def is_protected(self, name: str) -> bool:

@@ -15,6 +15,8 @@ from clary.store.objects.objects import Objects
 from clary.store.objects.sealing import Seals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clary.settings import Settings
     from clary.store.database import Database
     from clary.store.keyring import Keyring
@@ -35,9 +37,19 @@ def open_objects(settings: Settings, database: Database, keyring: Keyring) -> Ob
     if settings.objects:
         files = bucket_at(settings.objects)
         files.check()
+        _refuse_stranded(folder / "contents")
     else:
         files = Folder(folder, durable=settings.durability == "disk")
     return Objects(database, files, Seals(keyring, encrypt=settings.encrypt), folder)
+
+
+def _refuse_stranded(contents: Path) -> None:
+    """Accepts a folder that holds no content: objects do not move by themselves."""
+    if any(path.is_file() for path in contents.rglob("*")):
+        raise ValueError(
+            f"CLARY_OBJECTS: {contents} still holds contents of objects; move its files into the bucket first, each "
+            "right below the prefix"
+        )
 
 
 def bucket_at(address: str) -> Bucket:
