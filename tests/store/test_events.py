@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clary.store.objects.events import Events
+
 if TYPE_CHECKING:
-    from tests.cloud import Cloud
+    from clary.store.database import Database
 
 
-def test_an_event_that_is_forgotten_twice_takes_no_other_with_it(cloud: Cloud) -> None:
+def test_an_event_that_is_forgotten_twice_takes_no_other_with_it(database: Database) -> None:
     """Ids are given again, so the second call meets another event of the same id."""
-    events = cloud.parts.platform.objects.events
+    events = Events(database)
     events.add(("twice", "notify a", "k"), {"n": 1}, 1.0)
     first = events.pending("twice", "notify a", 10)
     events.done(first)
@@ -17,8 +19,8 @@ def test_an_event_that_is_forgotten_twice_takes_no_other_with_it(cloud: Cloud) -
     assert [each.event for each in events.pending("twice", "notify a", 10)] == [{"n": 2}]
 
 
-def test_the_oldest_and_the_surplus_are_forgotten(cloud: Cloud) -> None:
-    events = cloud.parts.platform.objects.events
+def test_the_oldest_and_the_surplus_are_forgotten(database: Database) -> None:
+    events = Events(database)
     for number in range(10):
         events.add(("much", "notify a", "k"), {"n": number}, float(number))
     events.add(("much", "notify b", "k"), {"n": 0}, 0.0)

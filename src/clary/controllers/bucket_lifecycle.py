@@ -60,12 +60,16 @@ class BucketLifecycleController:
         rules = lifecycle.rules(bucket.spec)
         if not rules:
             return replace(record, due=None, observed={})
+        midnight = next_midnight(now) - timedelta(days=1)
+        if record.observed.get("Finished", 0.0) >= midnight.timestamp():
+            # A restart of the platform makes every record due, but nothing new is before the next midnight.
+            return replace(record, due=next_midnight(now))
         done: dict[str, int] = dict(record.observed.get("Done", {}))
         cursor = self._go_on(bucket, rules, now, (str(record.observed.get("Cursor", "")), done))
         if cursor:
             return replace(record, due=now, observed={"Done": done, "Cursor": cursor})
         self._abort_uploads(bucket, rules, now, done)
-        finished = {"Finished": self._platform.clock.now().timestamp(), "LastDone": done}
+        finished = {"Finished": now.timestamp(), "LastDone": done}
         return replace(record, due=next_midnight(now), observed=finished)
 
     def give_up(self, record: Record, now: datetime, reason: str) -> Record:
