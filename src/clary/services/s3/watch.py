@@ -11,7 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from clary.services.s3.bucket import find
+from clary.services.s3.bucket import KIND, find
 from clary.services.s3.log_line import log_line
 from clary.services.s3.request_counts import RequestCounts, configurations, values
 from clary.store.spool import Spool
@@ -29,6 +29,7 @@ FLUSH_S = 2.0
 """How long lines wait in memory."""
 
 FOLDER = "access-logs"
+MOST_REMEMBERED = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,21 @@ class RequestWatch:
         self._lines: dict[tuple[str, str, str], list[str]] = {}
         self._counts = RequestCounts()
         self._timer: asyncio.TimerHandle | None = None
+        self._unwatched: set[str] = set()
+        self._revision = -1
 
     def __call__(self, http: Request, parameters: Mapping[str, str], attempt: Attempt, response: Response) -> None:
         """Takes one request in; called on the event loop."""
-        bucket = find(self._platform, parameters.get("Bucket", ""))
-        if bucket is None:
-            return
+        try:
+            bucket = self._watched(parameters.get("Bucket", ""))
+            if bucket is not None:
+                self._see(http, parameters, attempt, response, bucket)
+        except Exception:  # a fault here must not turn an answer into an error
+            log.exception("the request %s is missing in access logs or metrics", attempt.id)
+
+    def _see(
+        self, http: Request, parameters: Mapping[str, str], attempt: Attempt, response: Response, bucket: Record
+    ) -> None:
         if bucket.spec.get("BucketLoggingStatus"):
             place = (bucket.account, bucket.spec["Region"], bucket.name)
             self._lines.setdefault(place, []).append(log_line(http, parameters, attempt, response, bucket))
@@ -56,10 +66,24 @@ class RequestWatch:
         if self._timer is None and (self._lines or self._counts):
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush_aside)
 
-    def flush(self, *, all_of_it: bool = True) -> None:
-        """Writes what waits; of the metrics of the present minute only at the end of the process."""
+    def _watched(self, name: str) -> Record | None:
+        """The bucket, if it has anything written down of its requests; most have not, which is remembered."""
+        revision = self._platform.records.revision(KIND)
+        if revision != self._revision or len(self._unwatched) > MOST_REMEMBERED:
+            self._unwatched.clear()
+            self._revision = revision
+        if name in self._unwatched:
+            return None
+        bucket = find(self._platform, name)
+        if bucket is not None and (bucket.spec.get("BucketLoggingStatus") or bucket.spec.get("MetricsConfiguration")):
+            return bucket
+        self._unwatched.add(name)
+        return None
+
+    def flush(self) -> None:
+        """Writes all that waits, that of the present minute included; for the end of the process."""
         lines, self._lines = self._lines, {}
-        self._write(lines, self._counts.take(float("inf") if all_of_it else self._platform.clock.now().timestamp()))
+        self._write(lines, self._counts.take(float("inf")))
 
     def _count(
         self, http: Request, parameters: Mapping[str, str], attempt: Attempt, response: Response, bucket: Record
