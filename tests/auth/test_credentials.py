@@ -15,9 +15,11 @@ from clary.auth.entities import LAST_USE
 from clary.context import Principal, PrincipalKind
 from clary.store.keyring import Keyring, WrongKey
 from clary.store.records import Query, Record, Records
+from clary.store.sqlite import SqliteDatabase
 from tests.auth.conftest import ACCOUNT, Accounts, HandClock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HOUR = timedelta(hours=1)
@@ -216,6 +218,14 @@ class Workload:
 
 
 @pytest.fixture
+def other(records: Records, tmp_path: Path) -> Iterator[Records]:
+    """The same records as another process has them."""
+    database = SqliteDatabase(tmp_path / "clary.db", durable=False)
+    yield Records(database)
+    database.close()
+
+
+@pytest.fixture
 def workload(credentials: Credentials, accounts: Accounts, records: Records) -> Workload:
     return Workload(credentials, accounts, records)
 
@@ -242,6 +252,17 @@ def test_credentials_of_a_workload_end_with_its_record(workload: Workload, recor
     assert workload.signs
     records.delete(workload.job)
     assert not workload.signs
+
+
+def test_what_ends_in_another_process_ends_here(workload: Workload, accounts: Accounts, other: Records) -> None:
+    accounts.user("ada")
+    key = accounts.key("ada")
+    assert workload.signs
+    assert workload.credentials.find(key.name, "")
+    other.update(replace(workload.job, status="Completed"))
+    other.update(replace(key, status="Inactive"))
+    assert not workload.signs
+    assert workload.credentials.find(key.name, "") is None
 
 
 class Watched(Records):
