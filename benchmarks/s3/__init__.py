@@ -25,8 +25,8 @@ OURS = ("process", "disk", "gateways")
 EVERY_ROUND = ("rclone", "rclone again", *OURS, "nginx")
 SLOW = ("moto", "ministack", "localstack")
 """Measured in every third round only: their figures are far away."""
-ROUNDS = 6
-LONG_ROUNDS = 3
+ROUNDS = 5
+LONG_ROUNDS = 2
 
 
 def measure(names: Sequence[str] = (*EVERY_ROUND, *SLOW)) -> list[Row]:

@@ -25,7 +25,8 @@ BUCKET = "bench"
 KEYS = 400
 SMALL = os.urandom(1000)
 LARGE = os.urandom(1 << 16) * 1024
-GATEWAYS = 2
+GATEWAYS = 1
+"""Beside the control process, which serves as well: as many processes together as there are processors here."""
 NGINX = Path("/usr/sbin/nginx")
 ACCOUNT = "000000000000"
 USER_POLICY = {
