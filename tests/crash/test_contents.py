@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.acceptance.workbench import until
 from tests.conftest import short_home
 from tests.crash.test_writes import PART, Writer, content, crash
 from tests.server import ClaryServer
@@ -71,15 +72,18 @@ def writers_of(server: ClaryServer) -> list[Writer]:
         if number % 3 == 0:
             s3.delete_object(Bucket=BUCKET, Key=f"copy-{number % KEYS}")
 
-    return [Writer(overwrite), Writer(copy_and_delete), Writer(Uploader(server))]
+    writers = [Writer(overwrite), Writer(copy_and_delete), Writer(Uploader(server))]
+    until(lambda: all(writer.acknowledged for writer in writers), every_s=0.001)
+    return writers
 
 
 def test_no_kill_leaves_anything_half(server: ClaryServer) -> None:
     server.client("s3").create_bucket(Bucket=BUCKET)
     server.client("s3").put_object(Bucket=BUCKET, Key="stays", Body=content(1))
     for turn in range(ROUNDS):
-        overwriting, copying, uploading = writers_of(server)
-        crash(server, [overwriting, copying, uploading], random.Random(turn).randrange(12, 60))
+        writers = writers_of(server)
+        overwriting, _, uploading = writers
+        crash(server, writers, random.Random(turn).randrange(12, 60))
         s3 = server.client("s3")
         last = {number % KEYS: number for number in overwriting.acknowledged}
         for index, number in last.items():
