@@ -56,12 +56,16 @@ def signed_form(form: Mapping[str, str]) -> SignedForm | None:
             raise errors.AuthorizationQueryParametersError("The x-amz-credential or policy field is mal-formed.")
         return SignedForm(policy, scope[0], form["x-amz-signature"], tuple(scope[1:4]))
     if "awsaccesskeyid" in form:
+        if not policy:
+            raise errors.InvalidArgument("Bucket POST must contain a field named 'policy'.")
         return SignedForm(policy, form["awsaccesskeyid"], form.get("signature", ""), ())
     return None
 
 
-def refuse_violation(form: Mapping[str, str], bucket: str, size_bytes: int, now: datetime) -> None:
+def refuse_violation(form: Mapping[str, str], bucket: str, size_bytes: int | None, now: datetime) -> None:
     """Accepts a form whose fields and size keep to its policy; `form` has lower-case field names.
+
+    The size is None as long as it is not known.
 
     Raises:
         ServiceError: the policy has expired, cannot be read, or does not cover the form.
@@ -71,7 +75,10 @@ def refuse_violation(form: Mapping[str, str], bucket: str, size_bytes: int, now:
         raise AccessDenied("Invalid according to Policy: Policy expired.")
     fields = {**form, "bucket": bucket}
     covered = set(_NOT_COVERED)
-    for condition in policy.get("conditions", []):
+    conditions = policy.get("conditions")
+    if not isinstance(conditions, list):
+        raise InvalidPolicyDocument("Invalid Policy: Invalid 'conditions' value: must be a List.")
+    for condition in conditions:
         covered.add(_refuse_unmet(condition, fields, size_bytes))
     for name in form:
         if name not in covered and not name.startswith("x-ignore-"):
@@ -96,21 +103,26 @@ def _expiration(policy: dict[str, Any]) -> datetime:
     return expiration if expiration.tzinfo else expiration.replace(tzinfo=UTC)
 
 
-def _refuse_unmet(condition: object, fields: Mapping[str, str], size_bytes: int) -> str:
+def _refuse_unmet(condition: object, fields: Mapping[str, str], size_bytes: int | None) -> str:
     """Accepts a condition that the form meets; tells the field that it covers."""
     match condition:
         case dict() if len(condition) == 1:
             name, wanted = next(iter(condition.items()))
             operator, name = "eq", str(name).lower()
         case ["content-length-range", low, high]:
-            _refuse_size(size_bytes, int(str(low)), int(str(high)))
+            if not (str(low).isdigit() and str(high).isdigit()):
+                raise InvalidPolicyDocument(f"Invalid Policy: Invalid condition: {json.dumps(condition)}")
+            if size_bytes is not None:
+                _refuse_size(size_bytes, int(str(low)), int(str(high)))
             return ""
         case [str(operator), str(name), wanted]:
             operator, name = operator.lower(), name.removeprefix("$").lower()
         case _:
             raise InvalidPolicyDocument(f"Invalid Policy: Invalid condition: {json.dumps(condition)}")
     value, wanted = fields.get(name, ""), str(wanted)
-    met = value == wanted if operator == "eq" else operator == "starts-with" and value.startswith(wanted)
+    # A list of content types begins so when each of them does.
+    begins = all(part.strip().startswith(wanted) for part in (value.split(",") if name == "content-type" else [value]))
+    met = value == wanted if operator == "eq" else operator == "starts-with" and begins
     if not met:
         shown = json.dumps([operator, f"${name}", wanted])
         raise AccessDenied(f"Invalid according to Policy: Policy Condition failed: {shown}")

@@ -83,3 +83,22 @@ def test_the_form_chooses_the_answer(s3: Any, bucket: str) -> None:
     form = s3.generate_presigned_post(bucket, "k", Fields=redirect, Conditions=[redirect])
     code, headers, _ = post(form["url"], form["fields"], b"1")
     assert (code, headers["Location"].startswith("http://localhost/done?x=1&bucket=")) == (303, True)
+
+
+def test_other_conditions_hold(s3: Any, bucket: str) -> None:
+    starts = [["starts-with", "$key", "in/"], ["starts-with", "$Content-Type", "image/"]]
+    form = s3.generate_presigned_post(bucket, "in/${filename}", Conditions=starts)
+    image = {**form["fields"], "Content-Type": "image/png,image/gif"}
+    assert post(form["url"], image, b"1", "a.png")[0] == 204
+    for change in ({"Content-Type": "text/html"}, {"Content-Type": "image/png,text/html"}, {"key": "out/k"}):
+        assert post(form["url"], {**image, **change}, b"1")[0] == 403
+    assert post(form["url"], {**image, "tagging": "<Tagging/>"}, b"1")[0] == 501
+
+
+def test_everybody_posts_into_public_buckets(s3: Any, make_bucket: Any) -> None:
+    bucket = make_bucket(ObjectOwnership="ObjectWriter")
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    url = s3.generate_presigned_post(bucket, "k")["url"]
+    assert post(url, {"key": "k"}, b"1")[0] == 204
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -42,9 +43,13 @@ _MEMBERS = {
     "x-amz-server-side-encryption-customer-key": "SSECustomerKey",
     "x-amz-server-side-encryption-customer-key-md5": "SSECustomerKeyMD5",
     "x-amz-checksum-algorithm": "ChecksumAlgorithm",
+    "x-amz-object-lock-mode": "ObjectLockMode",
+    "x-amz-object-lock-legal-hold": "ObjectLockLegalHoldStatus",
+    "x-amz-object-lock-retain-until-date": "ObjectLockRetainUntilDate",
     **{f"x-amz-checksum-{name.lower()}": member for member, name in integrity.MEMBERS.items()},
 }
 _METADATA = "x-amz-meta-"
+_SIGNING = frozenset(f"x-amz-{name}" for name in ("algorithm", "credential", "date", "security-token", "signature"))
 
 
 class Post:
@@ -60,13 +65,14 @@ class Post:
         form = await read_form(request["Body"], request.get("ContentType") or "")
         if not form.fields.get("key"):
             raise InvalidArgument("Bucket POST must contain a field named 'key'.", "key", "")
-        if "tagging" in form.fields:
-            raise NotSupported("Clary does not support the form field tagging.")
+        _refuse_unsupported(form.fields)
         fields = {**form.fields, "key": form.fields["key"].replace("${filename}", form.file_name)}
         signature = self._authenticator.authenticate_form(fields)
         principal = signature.principal
         ctx.proved.append(principal)
         ctx = replace(ctx, principal=principal, account=principal.account or ctx.account, signed=signature.keys)
+        if "policy" in fields:
+            refuse_violation(fields, bucket.name, None, ctx.now)
         asked = {"Bucket": bucket.name, "Key": fields["key"], "Body": form.file, **_members(fields)}
         checks = object_checks(self._platform, ctx, Target(bucket, fields["key"]), ("PutObject",), asked)
         self._platform.authorizer.authorize(ctx, checks)
@@ -79,10 +85,29 @@ class Post:
         return _answer(ctx, fields, version)
 
 
+def _refuse_unsupported(fields: Mapping[str, str]) -> None:
+    for name in fields:
+        known = name in _MEMBERS or name in _SIGNING or name.startswith(_METADATA)
+        if name == "tagging" or (name.startswith("x-amz-") and not known):
+            raise NotSupported(f"Clary does not support the form field {name}.")
+
+
 def _members(fields: Mapping[str, str]) -> Document:
     """The fields of a form as PutObject names them."""
     metadata = {name.removeprefix(_METADATA): value for name, value in fields.items() if name.startswith(_METADATA)}
-    return {"Metadata": metadata, **{member: fields[name] for name, member in _MEMBERS.items() if name in fields}}
+    members: Document = {member: fields[name] for name, member in _MEMBERS.items() if name in fields}
+    if until := members.get("ObjectLockRetainUntilDate"):
+        members["ObjectLockRetainUntilDate"] = _moment(until)
+    return {"Metadata": metadata, **members}
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = "The retain until date must be provided in ISO 8601 format"
+        raise InvalidArgument(message, "x-amz-object-lock-retain-until-date", text) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _answer(ctx: Context, fields: Mapping[str, str], version: Version) -> Reply:
