@@ -13,6 +13,7 @@ from clary.protocol.model import Models
 
 from .commands import commands_page
 from .coverage import coverage_page
+from .permissions import permissions_page
 from .settings import settings_page
 from .states import states_page
 from .stubs import stub
@@ -54,6 +55,7 @@ def contents() -> dict[Path, str]:
     pages = {
         "cli.md": commands_page(parser()),
         "coverage.md": coverage_page(offered, models),
+        "permissions.md": permissions_page(offered, models),
         "settings.md": settings_page(),
         "states.md": states_page(ALL),
     }
