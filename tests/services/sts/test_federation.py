@@ -130,6 +130,11 @@ def test_session_tags_of_a_token(world: World) -> None:
     assert (found.principal.session_tags, found.principal.transitive_tags) == ({"team": "blue"}, ("team",))
 
 
+@pytest.mark.parametrize("told", [[], "x", {"principal_tags": []}, {"principal_tags": {"a": "b"}}])
+def test_session_tags_without_form_are_none(world: World, told: Any) -> None:
+    assert "PackedPolicySize" not in world.assume(world.token(**{"https://aws.amazon.com/tags": told}))
+
+
 def test_conditions_on_the_token(world: World) -> None:
     refused = ("AccessDenied", f"Not authorized to perform {WEB}")
     assert world.refused(world.token(sub="user:eve")) == refused

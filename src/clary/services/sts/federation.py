@@ -44,9 +44,10 @@ class Federation:
         role = find_role(self._records, request["RoleArn"])
         self._refuse_untrusted(ctx, role, identity, request["RoleSessionName"])
         assert role is not None  # noqa: S101  # one that is not there trusts nobody
-        duration = timedelta(seconds=role_duration(ctx, role, request))
+        unsigned = replace(ctx, principal=ANONYMOUS)  # whoever signed it all the same passes nothing on
+        duration = timedelta(seconds=role_duration(unsigned, role, request))
         policies = session_policies(self._records, request)
-        tags, transitive = session_tags(replace(ctx, principal=ANONYMOUS), identity.tags)
+        tags, transitive = session_tags(unsigned, identity.tags)
         size = packed_size(policies, tags)
         principal = replace(
             role_session(role, request["RoleSessionName"], policies, tags),

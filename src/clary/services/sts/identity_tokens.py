@@ -59,10 +59,16 @@ class Identity:
     def tags(self) -> dict[str, Any]:
         """The session tags that the provider sets, as AssumeRole would be told them."""
         told = self.claims.get(f"{_AWS}tags")
-        if not isinstance(told, dict):
+        given = told.get("principal_tags") if isinstance(told, dict) else None
+        if not isinstance(told, dict) or not isinstance(given, dict):
             return {}
-        tags = [{"Key": key, "Value": values[0]} for key, values in told.get("principal_tags", {}).items() if values]
-        return {"Tags": tags, "TransitiveTagKeys": told.get("transitive_tag_keys", [])}
+        tags = [
+            {"Key": key, "Value": str(values[0])}
+            for key, values in given.items()
+            if isinstance(values, list) and values
+        ]
+        transitive = told.get("transitive_tag_keys")
+        return {"Tags": tags, "TransitiveTagKeys": list(map(str, transitive)) if isinstance(transitive, list) else []}
 
 
 class IdentityTokens:
