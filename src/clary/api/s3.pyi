@@ -1299,6 +1299,9 @@ class Object(TypedDict, total=False):
     Owner: Owner
     RestoreStatus: RestoreStatus
 
+class ObjectEncryption(TypedDict, total=False):
+    SSEKMS: SSEKMSEncryption
+
 class ObjectIdentifier(TypedDict):
     Key: str
     VersionId: NotRequired[str]
@@ -1868,6 +1871,10 @@ class S3Location(TypedDict):
 class SSEKMS(TypedDict):
     KeyId: str
 
+class SSEKMSEncryption(TypedDict):
+    KMSKeyArn: str
+    BucketKeyEnabled: NotRequired[bool]
+
 class SSES3(TypedDict):
     pass
 
@@ -1971,6 +1978,19 @@ class Transition(TypedDict, total=False):
     Date: datetime
     Days: int
     StorageClass: str
+
+class UpdateObjectEncryptionRequest(TypedDict):
+    Bucket: str
+    Key: str
+    VersionId: NotRequired[str]
+    ObjectEncryption: ObjectEncryption
+    RequestPayer: NotRequired[Literal["requester"]]
+    ExpectedBucketOwner: NotRequired[str]
+    ContentMD5: NotRequired[str]
+    ChecksumAlgorithm: NotRequired[str]
+
+class UpdateObjectEncryptionResponse(TypedDict, total=False):
+    RequestCharged: str
 
 class UploadPartCopyOutput(TypedDict, total=False):
     CopySourceVersionId: str

@@ -252,3 +252,22 @@ def test_objects_from_before_the_setting_stay_readable(tmp_path: Path) -> None:
             s3.copy_object(Bucket=BUCKET, CopySource=f"{BUCKET}/{listed['Key']}", Key=listed["Key"], **REPLACED)
             assert body(s3, listed["Key"]) == contents[was == "True"][int(number)]
         cloud.close()
+
+
+def test_an_object_is_put_under_another_key_without_being_moved(s3: Any) -> None:
+    here = {"Bucket": BUCKET, "Key": "updated"}
+    arn = "arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012"
+    before = s3.put_object(**here, Body=SMALL)
+
+    def update(key: str = arn) -> None:
+        s3.update_object_encryption(**here, ObjectEncryption={"SSEKMS": {"KMSKeyArn": key, "BucketKeyEnabled": True}})
+
+    update()
+    after = s3.get_object(**here)
+    assert (after["ServerSideEncryption"], after["SSEKMSKeyId"], after["BucketKeyEnabled"]) == ("aws:kms", arn, True)
+    assert (after["ETag"], after["Body"].read()) == (before["ETag"], SMALL)
+    assert error_of(lambda: update("arn:aws:kms:eu-west-1:210987654321:key/other-account"))["Code"] == "AccessDenied"
+    s3.put_object(**here, Body=SMALL, **BROUGHT)
+    refused = error_of(update)
+    assert (refused["Code"], refused["Status"]) == ("InvalidRequest", 400)
+    assert "SSE-C" in refused["Message"]

@@ -14,6 +14,7 @@ from clary.services.s3.listing import Listing
 from clary.services.s3.lock import ObjectLock
 from clary.services.s3.multipart import Multipart
 from clary.services.s3.notification import Notification
+from clary.services.s3.object_encryption import ObjectEncryption
 from clary.services.s3.objects import Objects
 from clary.services.s3.ownership import Ownership
 from clary.services.s3.policy import BucketPolicy
@@ -45,6 +46,7 @@ SERVICE = Service(
     AccessControlLists,
     Attributes,
     ObjectLock,
+    ObjectEncryption,
     Website,
     Select,
     Archive,

@@ -7,8 +7,10 @@ permissions for Amazon S3 API operations", Amazon S3 user guide.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from clary.context import PrincipalKind
 from clary.errors import AccessDenied
 from clary.services.s3 import grants
 from clary.services.s3.bucket import acls_are_off, find
@@ -46,6 +48,7 @@ OBJECT_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "PutObjectTagging": ("PutObjectTagging",),
     "RestoreObject": ("RestoreObject",),
     "SelectObjectContent": ("GetObject",),
+    "UpdateObjectEncryption": ("UpdateObjectEncryption",),
     "UploadPart": ("PutObject",),
 }
 """Operations on one object, and their actions without the prefix."""
@@ -115,6 +118,9 @@ BUCKET_ACTIONS: Mapping[str, str] = {
 }
 """Operations on a bucket whose action is not named after them."""
 
+_ALWAYS_ROOT = frozenset({"DeleteBucketPolicy", "GetBucketPolicy", "PutBucketPolicy"})
+"""What root may do with its own buckets, whatever their policies say."""
+
 _CONDITIONAL = frozenset({"DeleteObject", "PutObject"})
 """Whoever lets these depend on the bytes that are there must be allowed to read them."""
 
@@ -160,7 +166,10 @@ def access(platform: Platform, ctx: Context, request: Document) -> Sequence[Chec
     actions = OBJECT_ACTIONS.get(ctx.operation)
     if actions is None:
         action = BUCKET_ACTIONS.get(ctx.operation, ctx.operation)
-        return [bucket_check(f"s3:{action}", bucket, ctx, request_keys(request, ctx))]
+        check = bucket_check(f"s3:{action}", bucket, ctx, request_keys(request, ctx))
+        own = ctx.principal.kind is PrincipalKind.ROOT and ctx.principal.account == bucket.account
+        # Whoever locks everybody out by a policy needs a way back ("PutBucketPolicy", Amazon S3 API reference).
+        return [replace(check, resource_policies=())] if own and ctx.operation in _ALWAYS_ROOT else [check]
     target = Target(bucket, request["Key"], request.get("VersionId"))
     return object_checks(platform, ctx, target, actions, request)
 
@@ -253,12 +262,25 @@ def _copy(platform: Platform, ctx: Context, request: Document) -> Sequence[Check
     checks = []
     source = CopySource.parse(request["CopySource"])
     bucket = find(platform, source.bucket)
+    tagged = False
     if bucket is not None:
-        checks += object_checks(platform, ctx, Target(bucket, source.key, source.version_id), ("GetObject",), {})
+        origin = Target(bucket, source.key, source.version_id)
+        tagged = _takes_tags(platform, ctx, origin, request)
+        actions = ("GetObject", "GetObjectTagging") if tagged else ("GetObject",)
+        checks += object_checks(platform, ctx, origin, actions, {})
     target = find(platform, request["Bucket"])
     if target is not None:
-        checks += object_checks(platform, ctx, Target(target, request["Key"]), ("PutObject",), request)
+        actions = ("PutObject", "PutObjectTagging") if tagged else ("PutObject",)
+        checks += object_checks(platform, ctx, Target(target, request["Key"]), actions, request)
     return checks
+
+
+def _takes_tags(platform: Platform, ctx: Context, origin: Target, request: Document) -> bool:
+    """Whether a copy brings the tags of its source along."""
+    if ctx.operation != "CopyObject" or request.get("TaggingDirective") == "REPLACE":
+        return False
+    version = LateOfObject(platform, origin, ctx.secure).version()
+    return version is not None and bool(version.meta.tags)
 
 
 def _none(_: Platform, __: Context, ___: Document) -> Sequence[Check]:
