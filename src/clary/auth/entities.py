@@ -63,8 +63,8 @@ def managed_document(records: Records, policy_arn: str) -> str | None:
     """The default version of a managed policy, of the account or of AWS."""
     if policy_arn in AWS_MANAGED:
         return AWS_MANAGED[policy_arn].document
-    record = records.by_arn(policy_arn)
-    if record is None or record.kind != POLICY:
+    record = records.recall(POLICY, policy_arn)
+    if record is None:
         return None
     return str(record.spec[VERSIONS][record.spec[DEFAULT_VERSION]]["Document"])
 
