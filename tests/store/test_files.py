@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from clary.http import BytesBody, Damaged
 from clary.store.objects.bucket import PART_BYTES, PARTS_AT_ONCE, Bucket
-from clary.store.objects.errors import StorageUnavailable
+from clary.store.objects.errors import StorageFull, StorageSlow, StorageUnavailable
 from clary.store.objects.folder import Folder
 from clary.store.objects.opening import bucket_at
 from clary.store.objects.receive import receive
@@ -23,9 +24,10 @@ from tests.peers import RcloneServer, rclone
 from tests.server import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from clary.errors import ServiceError
     from clary.http import Stored
     from clary.store.objects.files import Files
 
@@ -177,3 +179,35 @@ def test_addresses_that_name_no_bucket_are_refused_without_being_repeated(addres
     with pytest.raises(ValueError, match="CLARY_OBJECTS") as caught:
         bucket_at(address)
     assert "secret=x" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("InsufficientStorage", 507, StorageFull),
+        ("XMinioStorageFull", 500, StorageFull),
+        ("SlowDown", 503, StorageSlow),
+        ("InternalError", 500, StorageUnavailable),
+        ("AccessDenied", 403, StorageUnavailable),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_our_words(code: str, status: int, expected: type[ServiceError]) -> None:
+    class RefusingClient:
+        """Answers one error to everything."""
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            def refuse(**_: object) -> None:
+                answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+                raise ClientError(answer, name)
+
+            return refuse
+
+    bucket = Bucket(RefusingClient(), "box", "")
+    for content in (CONTENT[:MB], CONTENT):
+        with pytest.raises(expected):
+            asyncio.run(receive(BytesBody(content), (), bucket, None, in_file=True))
+    with pytest.raises(expected):
+        joined(bucket.read("name", 0, 1))
+    with pytest.raises(expected):
+        bucket.remove("name")
+    assert bucket.link("name") == ""
