@@ -42,7 +42,7 @@ def as_user(client: Client) -> Iterator[Allow]:
         iam.delete_user(UserName=name)
 
 
-def allow(action: str, *resources: str, **condition: Any) -> dict[str, Any]:
+def allow(action: str | list[str], *resources: str, **condition: Any) -> dict[str, Any]:
     statement = {"Effect": "Allow", "Action": action, "Resource": [f"arn:aws:s3:::{each}" for each in resources]}
     return {**statement, **({"Condition": condition} if condition else {})}
 
@@ -98,6 +98,16 @@ def test_a_copy_needs_both_ends(as_user: Allow, s3: Any, bucket: str) -> None:
     as_user(reader, writer).copy_object(Bucket=bucket, Key="to/k", CopySource=source)
 
 
+def test_a_copy_takes_tags_only_from_those_who_may_see_them(as_user: Allow, s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Tagging="a=1")
+    copy = {"Bucket": bucket, "Key": "c", "CopySource": f"{bucket}/k"}
+    copier = allow(["s3:GetObject", "s3:PutObject"], f"{bucket}/*")
+    assert "s3:GetObjectTagging" in error_of(as_user(copier).copy_object, **copy)["Message"]
+    as_user(copier).copy_object(**copy, MetadataDirective="REPLACE", TaggingDirective="REPLACE")
+    as_user(copier, allow(["s3:GetObjectTagging", "s3:PutObjectTagging"], f"{bucket}/*")).copy_object(**copy)
+    assert s3.head_object(Bucket=bucket, Key="c")["TagCount"] == 1
+
+
 def test_tags_need_a_permission_of_their_own(as_user: Allow, bucket: str) -> None:
     writer = allow("s3:PutObject", f"{bucket}/*")
     assert (
@@ -131,6 +141,16 @@ def test_the_bucket_policy_denies_even_the_owner(s3: Any, bucket: str) -> None:
     assert "with an explicit deny in a resource-based policy" in error["Message"]
     s3.delete_bucket_policy(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="k")
+
+
+def test_root_finds_the_way_back(s3: Any, bucket: str) -> None:
+    place = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": place}
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    s3.put_bucket_policy(Bucket=bucket, Policy=document)
+    assert error_of(s3.list_objects_v2, Bucket=bucket)["Code"] == "AccessDenied"
+    assert s3.get_bucket_policy(Bucket=bucket)["Policy"] == document
+    s3.delete_bucket_policy(Bucket=bucket)
 
 
 def test_the_public_reads_what_is_opened_to_it(s3: Any, server: ClaryServer, bucket: str) -> None:

@@ -143,11 +143,6 @@ class Index:
                 change(meta)
                 transaction.connection.execute(_DESCRIBE, (meta.dump(), version.bucket, version.key, version.sequence))
 
-    def describe(self, version: Version, meta: Meta) -> None:
-        """Changes what is said about a version."""
-        with self._database.write() as connection:
-            connection.execute(_DESCRIBE, (meta.dump(), version.bucket, version.key, version.sequence))
-
     def buckets(self) -> Iterator[str]:
         """The names of the buckets that hold versions or uploads."""
         name = ""
