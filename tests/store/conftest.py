@@ -33,10 +33,23 @@ def postgres() -> Iterator[PostgresServer]:
         # Where everything must be checked, nothing is left out silently.
         refuse = pytest.fail if os.environ.get("CI") else pytest.skip
         refuse("there is no PostgreSQL on this machine; Debian's package is postgresql")
+    with running(found) as server:
+        yield server
+
+
+@pytest.fixture
+def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """A PostgreSQL that a test may stop."""
+    with running(postgres.programs) as server:
+        yield server
+
+
+@contextmanager
+def running(programs: Path) -> Iterator[PostgresServer]:
     # Sockets need a short path, and another user must be able to get there.
     with TemporaryDirectory(prefix="clary-pg-") as folder:
         Path(folder).chmod(0o711)
-        server = PostgresServer(found, Path(folder) / "s")
+        server = PostgresServer(programs, Path(folder) / "s")
         server.make()
         server.start()
         yield server

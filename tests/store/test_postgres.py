@@ -3,9 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -15,11 +13,13 @@ from clary.settings import Settings
 from clary.store.database import DatabaseError, InUse, Unavailable, Unstorable
 from clary.store.engines import open_database, place
 from clary.store.postgres import PostgresDatabase
-from tests.postgres import PostgresServer
 from tests.store.conftest import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.postgres import PostgresServer
 
 INSERT = "INSERT INTO revisions (kind, number) VALUES (?, ?)"
 COUNT = "SELECT count(*) FROM revisions"
@@ -59,18 +59,6 @@ def opened(url: str) -> Iterator[PostgresDatabase]:
     database.close()
 
 
-@pytest.fixture
-def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
-    """A server that a test may stop."""
-    with TemporaryDirectory(prefix="clary-pg-") as folder:
-        Path(folder).chmod(0o711)
-        server = PostgresServer(postgres.programs, Path(folder) / "s")
-        server.make()
-        server.start()
-        yield server
-        server.stop()
-
-
 def test_a_sync_flushes_the_log_of_the_server(opened: PostgresDatabase, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as other:
         put(opened, "a")
@@ -87,6 +75,8 @@ def test_a_restart_of_the_server_is_survived(own: PostgresServer) -> None:
         database.sync()
         own.stop()
         with pytest.raises(Unavailable):
+            database.mark()
+        with pytest.raises(Unavailable):
             count(database)
         with pytest.raises(Unavailable):
             put(database, "while it is down")
@@ -100,8 +90,10 @@ def test_idle_connections_that_broke_are_not_told(own: PostgresServer) -> None:
     with closing(PostgresDatabase(own.url)) as database:
         put(database, "before")
         database.sync()
+        mark = database.mark()
         own.stop()
         own.start()
+        assert database.mark() == mark
         assert count(database) == 1
         put(database, "after")
         database.sync()

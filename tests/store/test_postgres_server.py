@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.acceptance.workbench import Workbench
+from tests.acceptance.workbench import Workbench, until
 from tests.conftest import short_home
 from tests.server import ClaryServer, free_port
 from tests.store.conftest import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.postgres import PostgresServer
 
@@ -30,13 +32,25 @@ READ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3
 LARGE = bytes(range(256)) * 4000
 
 
-@pytest.fixture
-def server(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClaryServer]:
-    settings = {"CLARY_DATABASE": postgres.schema(f"test_{next(NAMES)}"), "CLARY_GATEWAYS": "2"}
-    running = ClaryServer(short_home(tmp_path_factory), settings=settings)
+@contextmanager
+def platform(home: Path, database: str, **settings: str) -> Iterator[ClaryServer]:
+    running = ClaryServer(home, settings={"CLARY_DATABASE": database, **settings})
     running.start()
-    yield running
-    running.stop()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return short_home(tmp_path_factory)
+
+
+@pytest.fixture
+def server(postgres: PostgresServer, home: Path) -> Iterator[ClaryServer]:
+    with platform(home, postgres.schema(f"test_{next(NAMES)}"), CLARY_GATEWAYS="2") as running:
+        yield running
 
 
 def test_everything_is_still_there_after_a_kill(server: ClaryServer) -> None:
@@ -83,3 +97,26 @@ def test_a_second_platform_is_refused(server: ClaryServer, tmp_path_factory: pyt
     )
     assert second.returncode == 1
     assert "another platform works with this database" in second.stderr
+
+
+def test_the_platform_survives_a_restart_of_the_database(own: PostgresServer, home: Path) -> None:
+    with platform(home, own.url) as server:
+        bench = Workbench(server)
+        bench.put("before", b"1")
+        own.stop()
+        for _ in range(2):
+            with pytest.raises(ClientError, match="ServiceUnavailable"):
+                bench.put("while it is down", b"2")
+        own.start()
+
+        def works() -> bool:
+            try:
+                bench.put("after", b"3")
+            except ClientError:
+                return False
+            return True
+
+        until(works)
+        # The loop of the controllers has found its way back too.
+        job = bench.train(SCRIPT)
+        assert bench.trained(job)["TrainingJobStatus"] == "Completed"

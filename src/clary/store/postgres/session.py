@@ -58,21 +58,21 @@ class Session:
         try:
             return self._connection.execute(dialect.statement(sql), parameters, binary=True)
         except psycopg.Error as error:
-            raise _told(error) from error
+            raise self._failed(error) from error
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> None:
         """Runs a statement once for each row of parameters."""
         try:
             self._connection.cursor().executemany(dialect.statement(sql), parameters)
         except psycopg.Error as error:
-            raise _told(error) from error
+            raise self._failed(error) from error
 
     def run(self, script: str) -> None:
         """Runs statements without parameters in one exchange."""
         try:
             self._connection.execute(script)
         except psycopg.Error as error:
-            raise _told(error) from error
+            raise self._failed(error) from error
 
     def total(self) -> bytes:
         """The sum of all revisions, asked for in the quickest way, as every request asks several times."""
@@ -82,9 +82,9 @@ class Session:
                 self._connection.pgconn.prepare(self._count, b"SELECT sum(number) FROM revisions")
             result = self._connection.pgconn.exec_prepared(self._count, [])
         except psycopg.Error as error:
-            raise _told(error) from error
+            raise self._failed(error) from error
         if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
-            raise _told(psycopg.errors.error_from_result(result))
+            raise self._failed(psycopg.errors.error_from_result(result))
         return result.get_value(0, 0) or b""
 
     def roll_back(self) -> None:
@@ -93,6 +93,13 @@ class Session:
         self._count = b""
         with suppress(psycopg.Error):
             self._connection.rollback()
+
+    def _failed(self, error: psycopg.Error) -> DatabaseError:
+        """What an error means; one that the server did not send means the end of the connection."""
+        told = _told(error)
+        if isinstance(told, Unavailable) and not error.sqlstate:
+            self.close()
+        return told
 
     @property
     def broken(self) -> bool:
@@ -133,7 +140,10 @@ def _told(error: psycopg.Error) -> DatabaseError:
         return DatabaseFull(text)
     if state.startswith(_UNSTORABLE) or (not state and isinstance(error, psycopg.DataError)):
         return Unstorable(text)
-    if state == _READ_ONLY or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(error, psycopg.ProgrammingError | psycopg.NotSupportedError):
+        return DatabaseError(text)
+    # What the client library says by itself has no state: the connection is gone.
+    if not state or state == _READ_ONLY or isinstance(error, psycopg.OperationalError):
         return Unavailable(text)
     return DatabaseError(text)
 
