@@ -123,27 +123,40 @@ def test_role_that_asks_for_a_second_factor(cloud: Cloud, people: People) -> Non
 
 def test_federated_user(cloud: Cloud, people: People) -> None:
     sts = cloud.client("sts", people.user("ada", ANYTHING))
-    answer = sts.get_federation_token(Name="guest", Policy=document(Action="iam:ListRoles", Resource="*"))
+    answer = sts.get_federation_token(Name="guest", Policy=document(Action="s3:ListAllMyBuckets", Resource="*"))
     assert answer["FederatedUser"]["Arn"] == f"arn:aws:sts::{ACCOUNT}:federated-user/guest"
     assert answer["FederatedUser"]["FederatedUserId"] == f"{ACCOUNT}:guest"
     assert answer["PackedPolicySize"] > 0
     guest = answer["Credentials"]
     assert cloud.client("sts", guest).get_caller_identity()["Arn"] == answer["FederatedUser"]["Arn"]
-    assert cloud.client("iam", guest).list_roles()["Roles"] == []
-    assert refusal(cloud.client("iam", guest).list_users)[0] == "AccessDenied"
+    assert cloud.client("s3", guest).list_buckets()["Buckets"] == []
+    assert refusal(cloud.client("s3", guest).create_bucket, Bucket="guests")[0] == "AccessDenied"
     role = people.role("worker", trust({"AWS": ACCOUNT}))
     assert refusal(cloud.client("sts", guest).assume_role, RoleArn=role, RoleSessionName="job")[0] == "AccessDenied"
     assert refusal(cloud.client("sts", guest).get_federation_token, Name="guest")[0] == "AccessDenied"
 
 
 def test_federated_user_has_no_more_than_its_user(cloud: Cloud, people: People) -> None:
-    allowed = document(Action=["sts:GetFederationToken", "iam:ListRoles"], Resource="*")
+    allowed = document(Action=["sts:GetFederationToken", "s3:ListAllMyBuckets"], Resource="*")
     sts = cloud.client("sts", people.user("ada", allowed))
-    everything = cloud.client("iam", sts.get_federation_token(Name="guest", Policy=ANYTHING)["Credentials"])
-    assert everything.list_roles()["Roles"] == []
-    assert refusal(everything.list_users)[0] == "AccessDenied"
-    nothing = cloud.client("iam", sts.get_federation_token(Name="guest")["Credentials"])
-    assert refusal(nothing.list_roles)[0] == "AccessDenied"
+    everything = cloud.client("s3", sts.get_federation_token(Name="guest", Policy=ANYTHING)["Credentials"])
+    assert everything.list_buckets()["Buckets"] == []
+    assert refusal(everything.create_bucket, Bucket="guests")[0] == "AccessDenied"
+    nothing = cloud.client("s3", sts.get_federation_token(Name="guest")["Credentials"])
+    assert refusal(nothing.list_buckets)[0] == "AccessDenied"
+
+
+def test_sessions_that_may_not_call_iam(cloud: Cloud, people: People) -> None:
+    sts = cloud.client("sts", people.user("ada", ANYTHING))
+    phone = Phone(cloud, "ada")
+    assert cloud.client("iam", sts.get_session_token(**phone.shown())["Credentials"]).list_users()["Users"]
+    for issued in (
+        sts.get_session_token(),
+        sts.get_federation_token(Name="guest", Policy=ANYTHING),
+        cloud.client("sts").get_session_token(),
+    ):
+        code, message = refusal(cloud.client("iam", issued["Credentials"]).list_users)
+        assert (code, message) == ("InvalidClientTokenId", "The security token included in the request is invalid.")
 
 
 @pytest.mark.parametrize("operation", ["get_session_token", "get_federation_token"])

@@ -14,6 +14,7 @@ from clary.auth import entities
 from clary.auth.check import Check
 from clary.auth.needs import pass_role, request_tags
 from clary.context import PrincipalKind
+from clary.services.iam.limited_sessions import refuse_limited_session
 
 if TYPE_CHECKING:
     from clary.context import Context
@@ -70,6 +71,7 @@ Keys = dict[str, str | Sequence[str]]
 
 def access(platform: Platform, ctx: Context, request: Document) -> list[Check]:
     """The permissions for one call."""
+    refuse_limited_session(ctx)
     resource, record = _resource(platform, ctx, request)
     action = f"iam:{ctx.operation}"
     keys = {**_resource_keys(record), **_request_keys(request)}
