@@ -97,7 +97,7 @@ class Trail:
             line = orjson.dumps(event, default=str)
             if len(line) > LINE_BYTES:
                 line = orjson.dumps({**event, **_omitted(len(line))}, default=str)
-            self._segments.append(line, int(seconds) // _DAY_S)
+            self._segments.append(line, int(seconds + event["us"] / 1e6) // _DAY_S)
         except Exception:  # a fault here must not turn an answer into an error
             log.exception("the call %s could not be written to the audit log", attempt.id)
 
@@ -133,9 +133,10 @@ class Trail:
             if ctx.via:
                 event["via"] = ctx.via
             event["checks"] = [_check(ruling) for ruling in ctx.rulings[:MOST_CHECKS]]
-            refused = next((ruling for ruling in ctx.rulings if not ruling.decision.allowed), None)
-            if refused is not None:
-                event["refusal"] = refusal(ctx, refused)
+            for ruling in ctx.rulings:
+                if not ruling.decision.allowed:
+                    event["refusal"] = refusal(ctx, ruling)
+                    break
         if error is not None:
             event["code"], event["message"] = error.code, error.message[:MESSAGE_CHARACTERS]
         elif attempt.gone:

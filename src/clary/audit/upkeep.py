@@ -73,7 +73,7 @@ class Upkeep:
             self._try(self._segments.flush)
             if self._first and ticks % INDEX_EVERY == 0:
                 self._try(lambda: self._index.catch_up(gently=True))
-            if self._first and ticks % TIDY_EVERY == 0:
+            if self._first and ticks % TIDY_EVERY == INDEX_EVERY:
                 self._try(self.tidy)
 
     def _try(self, work: Callable[[], None]) -> None:

@@ -51,6 +51,7 @@ def test_a_day_and_a_full_segment_begin_another(tmp_path: Path, monkeypatch: pyt
     writer = Segments(tmp_path, SystemClock())
     writer.append(b"1", 1)
     writer.append(b"2", 2)
+    writer.append(b"began the day before", 1)
     assert len(segments.names(tmp_path)) == 2
     writer.append(b"x" * (segments.SEGMENT_BYTES + 1), 2)
     writer.append(b"4", 2)

@@ -65,10 +65,10 @@ class Segments:
         return self._name
 
     def append(self, body: bytes, day: int) -> None:
-        """Adds an event of this day, a number that grows."""
+        """Adds an event that ended on this day, a number that grows."""
         with self._lock:
             try:
-                if day != self._day or self._size > SEGMENT_BYTES:
+                if day > self._day or self._size > SEGMENT_BYTES:
                     self._begin(day)
                 if self._lost:
                     self._write(b"%b%d}" % (LOST, self._lost))
