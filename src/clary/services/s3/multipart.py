@@ -91,6 +91,7 @@ class Multipart:
     def complete_multipart_upload(self, ctx: Context, request: api.CompleteMultipartUploadRequest) -> Document:
         """Makes the object."""
         bucket = bucket_of(self._platform, request)
+        encryption.customer_key(request)  # one that does not fit together is refused before anything is done
         upload = self._uploads.get(bucket.name, request["Key"], request["UploadId"])
         if upload is None:
             return self._completed_before(ctx, bucket, request)
