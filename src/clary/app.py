@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -40,6 +41,7 @@ from clary.controllers.instance_metadata import PREFIX as METADATA_PREFIX
 from clary.controllers.instance_metadata import MetadataPage
 from clary.controllers.log_group import LogGroupController
 from clary.controllers.loop import Controller, Loop
+from clary.controllers.modest import Modest
 from clary.controllers.monitoring_execution import MonitoringExecutionController
 from clary.controllers.monitoring_schedule import MonitoringScheduleController
 from clary.controllers.notebook_instance import NotebookInstanceController
@@ -81,6 +83,9 @@ if TYPE_CHECKING:
 
 
 BACKLOG = 2048
+MOST_BESIDE = 4
+"""Steps at the same time of what S3 does by itself, so that slow receivers hold up no jobs."""
+
 GATEWAYS_END_S = 3.0
 WEB_SOCKET_BYTES = 1 << 40
 """Notebooks send whole files through web sockets; only the memory sets a limit."""
@@ -164,22 +169,26 @@ def build(settings: Settings, clock: Clock) -> Parts:
 def controllers(platform: Platform, backend: Backend) -> list[Controller]:
     """One controller for every kind of record that runs."""
     capacity = Capacity(platform.settings.job_parallelism or 2 * (os.cpu_count() or 1))
-    return [
-        TrainingJobController(platform, backend, capacity),
-        ProcessingJobController(platform, backend, capacity),
-        EndpointController(platform, backend),
-        LogGroupController(platform),
+    room = Semaphore(MOST_BESIDE)
+    beside: list[Controller] = [
         BucketLifecycleController(platform),
         BucketNotificationController(platform),
         BucketReplicationController(platform),
         BucketLoggingController(platform),
         storage_metrics.StorageMetricsController(platform),
+    ]
+    return [
+        TrainingJobController(platform, backend, capacity),
+        ProcessingJobController(platform, backend, capacity),
+        EndpointController(platform, backend),
+        LogGroupController(platform),
         TransformJobController(platform, backend, capacity),
         TuningJobController(platform),
         MonitoringScheduleController(platform),
         MonitoringExecutionController(platform),
         NotebookInstanceController(platform, backend),
         InstanceController(platform, backend),
+        *(Modest(each, room) for each in beside),
     ]
 
 

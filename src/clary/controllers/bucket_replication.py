@@ -12,7 +12,7 @@ from clary.auth.check import Check
 from clary.auth.credentials import role_session
 from clary.context import Context
 from clary.controllers.outbox import LONGEST_PAUSE_S, STEP_S, Failed, Outbox, Unreachable
-from clary.controllers.replica_elsewhere import ReplicaElsewhere
+from clary.controllers.replica_elsewhere import Clients, ReplicaElsewhere
 from clary.controllers.replica_here import ReplicaHere
 from clary.controllers.replicas import Refused, Replicas
 from clary.destinations import Destinations
@@ -42,6 +42,7 @@ class BucketReplicationController:
     def __init__(self, platform: Platform, step_s: float = STEP_S) -> None:
         self._platform = platform
         self._destinations = Destinations(platform.records, platform.keyring, platform.settings.account)
+        self._clients = Clients()
         self._outbox = Outbox(platform, REPLICATE, self._open, step_s)
 
     def step(self, record: Record, now: datetime) -> Record | None:
@@ -56,7 +57,7 @@ class BucketReplicationController:
         source = self._platform.records.by_arn(f"arn:aws:s3:::{bucket}")
         destination = self._destinations.find(arn)
         replicas: Replicas = (
-            ReplicaElsewhere(self._platform, destination)
+            ReplicaElsewhere(self._platform, destination, self._clients)
             if destination is not None
             else ReplicaHere(self._platform, arn)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -25,13 +26,26 @@ if TYPE_CHECKING:
     from clary.store.records import Record
 
 TIMEOUT_S = 30.0
+MOST_KEPT = 8
 MAX_BYTES = 5 << 30
 """As much as one request may bring."""
 
+_SECRETS = ("AccessKeyId", "SecretAccessKey", "Region")
 _HEADERS = (
     "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "StorageClass",
     "WebsiteRedirectLocation",
 )  # fmt: skip
+
+
+class Clients:
+    """Clients of endpoints, kept because one takes a tenth of a second to make."""
+
+    def __init__(self) -> None:
+        self._kept = lru_cache(MOST_KEPT)(_client)
+
+    def of(self, destination: Destination) -> Any:
+        """The client for a destination, as long as its address and keys are the same."""
+        return self._kept(destination.url, *(destination.secrets[name] for name in _SECRETS))
 
 
 class ReplicaElsewhere:
@@ -39,20 +53,11 @@ class ReplicaElsewhere:
 
     bucket: Record | None = None
 
-    def __init__(self, platform: Platform, destination: Destination) -> None:
+    def __init__(self, platform: Platform, destination: Destination, clients: Clients) -> None:
         self._objects = platform.objects
         self._arn = destination.arn
         self._bucket = destination.arn.rpartition(":")[2]
-        config = Config(
-            connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 1},
-            request_checksum_calculation="when_required", response_checksum_validation="when_required",
-            s3={"addressing_style": "path", "payload_signing_enabled": False},
-        )  # fmt: skip
-        self._client = botocore.session.Session().create_client(
-            "s3", destination.secrets["Region"], endpoint_url=destination.url, config=config,
-            aws_access_key_id=destination.secrets["AccessKeyId"],
-            aws_secret_access_key=destination.secrets["SecretAccessKey"],
-        )  # fmt: skip
+        self._client = clients.of(destination)
 
     def make(self, version: Version, event: Pending) -> None:
         """Sends an object, its tags, or the wish that it be hidden.
@@ -71,8 +76,7 @@ class ReplicaElsewhere:
             raise Unreachable(str(error)) from error
 
     def close(self) -> None:
-        """Ends the connections."""
-        self._client.close()
+        """The clients keep their connections for the next step."""
 
     def _send(self, version: Version, event: Pending) -> None:
         what = event.event["What"]
@@ -101,6 +105,17 @@ class ReplicaElsewhere:
             Bucket=self._bucket, Key=version.key, Metadata=meta.metadata, ContentLength=version.size,
             Body=body if isinstance(body, bytes) else _Reader(body), **request,
         )  # fmt: skip
+
+
+def _client(url: str, access_key: str, secret: str, region: str) -> Any:
+    config = Config(
+        connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 1},
+        request_checksum_calculation="when_required", response_checksum_validation="when_required",
+        s3={"addressing_style": "path", "payload_signing_enabled": False},
+    )  # fmt: skip
+    return botocore.session.Session().create_client(
+        "s3", region, endpoint_url=url, config=config, aws_access_key_id=access_key, aws_secret_access_key=secret
+    )
 
 
 class _Reader(io.RawIOBase):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clary.store.objects import lifecycle
 from tests.services.s3.conftest import error_of
 
 if TYPE_CHECKING:
@@ -160,6 +161,16 @@ def test_rules_that_do_not_go_together_are_refused(bucket: Bucket) -> None:
     assert bucket.refused()[0] == "MalformedXML"
     assert bucket.refused(*(rule(ID=str(number)) for number in range(1001)))[0] == "MalformedXML"
     assert bucket.refused(rule(), TransitionDefaultMinimumObjectSize="none")[0] == "InvalidArgument"
+
+
+def test_buckets_whose_versions_go_by_a_code_take_no_rules(bucket: Bucket, cloud: Cloud) -> None:
+    bucket.put(rule())
+    records = cloud.parts.platform.records
+    record = records.by_arn(f"arn:aws:s3:::{bucket.name}")
+    assert record is not None
+    record.spec["Versioning"] = {"Status": "Enabled", "MFADelete": "Enabled"}
+    assert lifecycle.rules(records.update(record).spec) == []
+    assert bucket.refused(rule())[0] == "InvalidBucketState"
 
 
 def test_answers_tell_when_an_object_expires(bucket: Bucket) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clary.services.s3 import mfa_delete
 from clary.services.s3.background import wake
 from clary.services.s3.bucket import bucket_of, edit
-from clary.services.s3.errors import InvalidArgument, MalformedXML, NoSuchLifecycleConfiguration
+from clary.services.s3.errors import InvalidArgument, InvalidBucketState, MalformedXML, NoSuchLifecycleConfiguration
 from clary.services.s3.lifecycle_rules import checked
 from clary.store.objects import lifecycle
 
@@ -38,6 +39,9 @@ class Lifecycle:
         configuration = request.get("LifecycleConfiguration")
         if configuration is None:
             raise MalformedXML
+        if mfa_delete.is_on(bucket):
+            # Source: "Using S3 Lifecycle with other bucket configurations", Amazon S3 user guide.
+            raise InvalidBucketState("Lifecycle configuration is not supported on MFA-enabled buckets.")
         least = request.get("TransitionDefaultMinimumObjectSize") or SIZES[0]
         if least not in SIZES:
             raise InvalidArgument(

@@ -89,9 +89,9 @@ class Due(NamedTuple):
 
 
 def rules(spec: Mapping[str, Any]) -> list[Rule]:
-    """The enabled rules among the settings of a bucket."""
+    """The enabled rules among the settings of a bucket; none count where versions go by a code of a device only."""
     configuration = spec.get("LifecycleConfiguration")
-    if not configuration:
+    if not configuration or spec.get("Versioning", {}).get("MFADelete") == "Enabled":
         return []
     small_archives = spec.get("TransitionDefaultMinimumObjectSize") == VARIES
     return [
