@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from clary.store.objects.checksums import Digests
@@ -19,7 +21,9 @@ ROW_BYTES = 32 << 10
 """Objects up to this size lie in their row: a file costs more than that to make, flush and open."""
 
 BLOCK_BYTES = 1 << 20
-"""What is handed to a thread at a time; digests and writes of so much let go of the interpreter lock."""
+"""What a thread takes at a time; digests and writes of so much let go of the interpreter lock."""
+MOST_WAITING = 3
+"""Blocks that may wait for it."""
 
 
 class Received(NamedTuple):
@@ -88,22 +92,56 @@ async def _blocks(head: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 async def _spool(blocks: AsyncIterator[bytes], file: Incoming, digests: Digests) -> int:
-    """Writes and digests one block while the next one arrives."""
+    """Writes and digests some blocks while the next ones arrive."""
     size = 0
-    pending: asyncio.Task[None] | None = None
+    writer = _Writer(file, digests)
     try:
         async for block in blocks:
             size += len(block)
-            if pending is not None:
-                await pending
-            pending = asyncio.create_task(asyncio.to_thread(_take, block, file, digests))
+            await writer.take(block)
+        await writer.finish()
     finally:
         # The thread must be done with the file before anybody closes it, even when the client has gone.
-        if pending is not None:
-            await asyncio.shield(pending)
+        await writer.stop()
     return size
 
 
-def _take(block: bytes, file: Incoming, digests: Digests) -> None:
-    file.write(block)
-    digests.update(block)
+class _Writer:
+    """Takes blocks in their order, in a thread that works on as long as there are some: each start of it is a wait."""
+
+    def __init__(self, file: Incoming, digests: Digests) -> None:
+        self._file = file
+        self._digests = digests
+        self._waiting: deque[bytes] = deque()
+        self._working: asyncio.Task[None] | None = None
+
+    async def take(self, block: bytes) -> None:
+        """Returns at once unless there are enough blocks; raises what went wrong with earlier ones."""
+        self._waiting.append(block)
+        if self._working is not None and (self._working.done() or len(self._waiting) >= MOST_WAITING):
+            await self._working
+            self._working = None
+        if self._working is None and self._waiting:
+            self._working = asyncio.create_task(asyncio.to_thread(self._work))
+
+    async def finish(self) -> None:
+        """Returns when all blocks are taken."""
+        while self._working is not None:
+            await self._working
+            self._working = asyncio.create_task(asyncio.to_thread(self._work)) if self._waiting else None
+
+    async def stop(self) -> None:
+        """Gives up what waits."""
+        self._waiting.clear()
+        if self._working is not None:
+            await asyncio.shield(self._working)
+
+    def _work(self) -> None:
+        while block := self._next():
+            self._file.write(block)
+            self._digests.update(block)
+
+    def _next(self) -> bytes:
+        with suppress(IndexError):
+            return self._waiting.popleft()
+        return b""
