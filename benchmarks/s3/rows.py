@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.report import Row, at_least, at_most, fact, median
 
+from benchmarks.s3.targets import IN_MEMORY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -69,11 +71,7 @@ def _ratios(name: str, found: dict[str, Target]) -> Iterator[Row]:
             wanted = 0.7 if name == "GET 64 MB" and each.name != "disk" else None
             yield at_least(label, ratio, "x", wanted) if wanted else fact(label, ratio, "x")
         if name in LONG and each.name != "disk":
-            peers = [peer for peer in found.values() if peer.name not in OURS and name in peer.figures]
-            best = max(peers, key=lambda peer: _middle(peer, name), default=None)
-            if best:
-                ratio = _middle(each, name) / _middle(best, name)
-                yield at_least(f"{name}: {each.name} as a multiple of the best peer's ({best.name})", ratio, "x", 1)
+            yield from _best(name, each, [peer for peer in found.values() if peer.name not in OURS])
     again = found.get("rclone again")
     if rclone and again:
         yield fact(f"{name}: A/A control, rclone over itself", _ratio(again, rclone, name), "x")
@@ -85,6 +83,21 @@ def _ratios(name: str, found: dict[str, Target]) -> Iterator[Row]:
         yield fact("flushes that the disk makes in a second, one after the other", _middle(disk, "flushes"), "/s")
         pairs = zip(disk.figures[name], disk.figures["flushes"], strict=True)
         yield fact("PUT 1 KB: disk as a multiple of those", median([put / flush for put, flush in pairs]), "x")
+
+
+def _best(name: str, ours: Target, peers: Sequence[Target]) -> Iterator[Row]:
+    """Ours beside the best of those who keep files as well, and of those who keep everything in memory."""
+    for in_memory in (False, True):
+        known = [peer for peer in peers if name in peer.figures and (peer.durability == IN_MEMORY) is in_memory]
+        if not known:
+            continue
+        best = max(known, key=lambda peer: _middle(peer, name))
+        ratio = _middle(ours, name) / _middle(best, name)
+        label = f"{name}: {ours.name} as a multiple of {best.name}'s"
+        if in_memory:
+            yield fact(f"{label}, the best of those in memory", ratio, "x")
+        else:
+            yield at_least(f"{label}, the best of those with files", ratio, "x", 1)
 
 
 def _listing(found: dict[str, Target]) -> Iterator[Row]:

@@ -27,6 +27,7 @@ SMALL = os.urandom(1000)
 LARGE = os.urandom(1 << 16) * 1024
 GATEWAYS = 1
 """Beside the control process, which serves as well: as many processes together as there are processors here."""
+IN_MEMORY = "in memory"
 NGINX = Path("/usr/sbin/nginx")
 ACCOUNT = "000000000000"
 USER_POLICY = {
@@ -156,7 +157,7 @@ def _localstack(stack: ExitStack, name: str) -> Target:
 
 def _emulator(name: str, signer: Signer, pid: int) -> Target:
     make_bucket(signer)
-    return Target(name, "in memory", signer, pid)
+    return Target(name, IN_MEMORY, signer, pid)
 
 
 def _nginx(stack: ExitStack, name: str) -> Target:
