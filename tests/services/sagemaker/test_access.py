@@ -118,3 +118,25 @@ def test_tags_of_the_resource(cloud: Cloud) -> None:
     assert sagemaker.describe_notebook_instance_lifecycle_config(**lifecycle)
     refused = denied(sagemaker.describe_notebook_instance_lifecycle_config, NotebookInstanceLifecycleConfigName="other")
     assert refused == "sagemaker:DescribeNotebookInstanceLifecycleConfig"
+
+
+@pytest.mark.parametrize(
+    ("condition", "trusted"),
+    [
+        ({"StringEquals": {"aws:SourceAccount": ACCOUNT}}, True),
+        ({"StringEquals": {"aws:SourceAccount": "999999999999"}}, False),
+        ({"ArnLike": {"aws:SourceArn": f"arn:aws:sagemaker:*:{ACCOUNT}:*"}}, True),
+        ({"ArnLike": {"aws:SourceArn": f"arn:aws:sagemaker:*:{ACCOUNT}:model/m"}}, True),
+        ({"ArnLike": {"aws:SourceArn": f"arn:aws:sagemaker:*:{ACCOUNT}:model/other"}}, False),
+    ],
+)
+def test_a_role_trusts_for_some_resources(cloud: Cloud, condition: dict[str, Any], trusted: bool) -> None:
+    document = json.dumps({"Version": "2012-10-17", "Statement": [{**TRUST, "Condition": condition}]})
+    arn = cloud.client("iam").create_role(RoleName="deputy", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+    request = {"ModelName": "m", "ExecutionRoleArn": arn, "PrimaryContainer": {"Image": image}}
+    if trusted:
+        assert cloud.client("sagemaker").create_model(**request)["ModelArn"]
+        return
+    with pytest.raises(ClientError, match="Could not assume role"):
+        cloud.client("sagemaker").create_model(**request)

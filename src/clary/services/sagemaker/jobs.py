@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from clary import arn
 from clary.algorithms.catalogue import Image, resolve
-from clary.context import Principal, PrincipalKind
+from clary.auth import entities
 from clary.controllers.states import States, transition
 from clary.errors import ValidationException
-from clary.services.service import Check
 
 from .errors import ResourceInUse
 from .kinds import Family, Kind, find
@@ -25,17 +25,15 @@ if TYPE_CHECKING:
 SAGEMAKER = "sagemaker.amazonaws.com"
 
 
-def check_role(platform: Platform, ctx: Context, role_arn: str) -> None:
-    """Refuses a role that SageMaker may not assume.
+def check_role(platform: Platform, ctx: Context, role_arn: str, source_arn: str = "") -> None:
+    """Refuses a role that SageMaker may not assume for a resource, or for whatever resource of the region.
 
     Raises:
         ValidationException: the role is not there or does not trust SageMaker, in AWS's words.
     """
     role = platform.records.by_arn(role_arn)
-    trust = str(role.spec["AssumeRolePolicyDocument"]) if role else ""
-    principal = Principal(PrincipalKind.SERVICE, ctx.account, SAGEMAKER, SAGEMAKER, SAGEMAKER)
-    check = Check("sts:AssumeRole", role_arn, resource_policies=(trust,), trust=True)
-    if role is None or not platform.authorizer.decision(replace(ctx, principal=principal), check).allowed:
+    source = source_arn or arn.build("sagemaker", ctx.region, ctx.account, "*")
+    if role is None or role.kind != entities.ROLE or not platform.authorizer.trusts_service(role, SAGEMAKER, source):
         raise ValidationException(
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
             f"'{SAGEMAKER}' to assume the role."

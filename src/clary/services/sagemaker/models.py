@@ -26,7 +26,7 @@ class Models(Family):
         """Checks role, image and artefact and remembers them."""
         container = _container(request)
         _check_container(container)
-        check_role(self._platform, ctx, request["ExecutionRoleArn"])
+        check_role(self._platform, ctx, request["ExecutionRoleArn"], MODEL.arn(ctx, request["ModelName"]))
         await self._check_artifact(ctx, request["ExecutionRoleArn"], container)
         spec = {"EnableNetworkIsolation": False, **request}
         return {"ModelArn": kinds.create(self._platform, ctx, MODEL, spec).arn}

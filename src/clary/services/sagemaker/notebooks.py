@@ -112,7 +112,9 @@ class NotebookInstances(Family):
         if request.get("DirectInternetAccess") == "Disabled":
             raise ValidationException("Clary does not support DirectInternetAccess Disabled yet.")
         if "RoleArn" in request:
-            check_role(self._platform, ctx, request["RoleArn"])
+            check_role(
+                self._platform, ctx, request["RoleArn"], NOTEBOOK_INSTANCE.arn(ctx, request["NotebookInstanceName"])
+            )
         if "LifecycleConfigName" in request:
             find(self._platform, ctx, LIFECYCLE_CONFIG, request["LifecycleConfigName"])
 

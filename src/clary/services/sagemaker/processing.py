@@ -29,7 +29,7 @@ class Processing(Family):
     ) -> api.CreateProcessingJobResponse:
         """Checks what can be checked at once and hands the job to its controller."""
         check_processing(request)
-        check_role(self._platform, ctx, request["RoleArn"])
+        check_role(self._platform, ctx, request["RoleArn"], PROCESSING_JOB.arn(ctx, request["ProcessingJobName"]))
         spec = {"StoppingCondition": {"MaxRuntimeInSeconds": 86400}, **request}
         record = kinds.create(self._platform, ctx, PROCESSING_JOB, spec, status="InProgress", observed={}, due=ctx.now)
         return {"ProcessingJobArn": record.arn}

@@ -27,7 +27,7 @@ class Training(Family):
     def create_training_job(self, ctx: Context, request: api.CreateTrainingJobRequest) -> api.CreateTrainingJobResponse:
         """Checks what can be checked at once and hands the job to its controller."""
         check_training(request)
-        check_role(self._platform, ctx, request["RoleArn"])
+        check_role(self._platform, ctx, request["RoleArn"], TRAINING_JOB.arn(ctx, request["TrainingJobName"]))
         spec = with_defaults(request)
         record = kinds.create(
             self._platform,

@@ -40,7 +40,9 @@ class Tuning(Family):
         definition = _definition(request)
         config = _config(request["HyperParameterTuningJobConfig"], definition)
         plan = _plan(config, definition, request["HyperParameterTuningJobName"])
-        check_role(self._platform, ctx, definition["RoleArn"])
+        check_role(
+            self._platform, ctx, definition["RoleArn"], TUNING_JOB.arn(ctx, request["HyperParameterTuningJobName"])
+        )
         record = kinds.create(
             self._platform,
             ctx,
