@@ -120,3 +120,18 @@ def test_expired_password(cloud: Cloud, iam: Any, ada: Any) -> None:
     assert (code, "expired" in message) == ("AccessDenied", True)
     iam.update_account_password_policy(MaxPasswordAge=1)
     own.change_password(OldPassword=GOOD, NewPassword="Another-horse-2")
+
+
+def test_account_lets_users_change_their_own_password(cloud: Cloud, iam: Any) -> None:
+    iam.create_user(UserName="bob")
+    iam.create_login_profile(UserName="bob", Password=GOOD)
+    own = cloud.client("iam", iam.create_access_key(UserName="bob")["AccessKey"])
+    change = {"OldPassword": GOOD, "NewPassword": "Another-horse-2"}
+    assert "iam:ChangePassword" in refusal(own.change_password, **change)[1]
+    iam.update_account_password_policy(AllowUsersToChangePassword=True)
+    assert own.get_account_password_policy()["PasswordPolicy"]["AllowUsersToChangePassword"]
+    denied = allowing("iam:ChangePassword", Effect="Deny")
+    iam.put_user_policy(UserName="bob", PolicyName="p", PolicyDocument=denied)
+    assert refusal(own.change_password, **change)[0] == "AccessDenied"
+    iam.delete_user_policy(UserName="bob", PolicyName="p")
+    own.change_password(**change)

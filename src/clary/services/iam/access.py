@@ -6,11 +6,12 @@ authorization reference.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clary import arn
-from clary.auth import entities
+from clary.auth import entities, passwords
 from clary.auth.check import Check
 from clary.auth.needs import pass_role, request_tags
 from clary.context import PrincipalKind
@@ -66,6 +67,8 @@ NEW_NAMES: Mapping[str, tuple[str, str]] = {
 }
 """Operations that need the permission for what an entity will be called as well."""
 
+_IMPLIED = frozenset(("ChangePassword", "GetAccountPasswordPolicy"))
+
 Keys = dict[str, str | Sequence[str]]
 
 
@@ -75,13 +78,24 @@ def access(platform: Platform, ctx: Context, request: Document) -> list[Check]:
     resource, record = _resource(platform, ctx, request)
     action = f"iam:{ctx.operation}"
     keys = {**_resource_keys(record), **_request_keys(request)}
-    checks = [Check(action, resource, keys)]
+    checks = [Check(action, resource, keys, _implied(platform, ctx))]
     if ctx.operation == "AddRoleToInstanceProfile":
         role, _ = _entity(platform, ctx, entities.ROLE, str(request.get("RoleName", "")), request)
         checks.append(pass_role(platform.records, role, "ec2.amazonaws.com", resource))
     elif ctx.operation in NEW_NAMES and record is not None:
         checks += [Check(action, target, keys) for target in _renamed(ctx, request, record)]
     return checks
+
+
+def _implied(platform: Platform, ctx: Context) -> tuple[str, ...]:
+    """What the account's password policy allows by itself: all users to change their own password."""
+    if ctx.operation not in _IMPLIED or ctx.principal.kind is not PrincipalKind.USER:
+        return ()
+    policy = passwords.policy_of(platform.records, ctx.account)
+    if policy is None or not policy["AllowUsersToChangePassword"]:
+        return ()
+    statement = {"Effect": "Allow", "Principal": {"AWS": ctx.principal.arn}, "Action": f"iam:{ctx.operation}"}
+    return (json.dumps({"Version": "2012-10-17", "Statement": statement}),)
 
 
 def _resource(platform: Platform, ctx: Context, request: Document) -> tuple[str, Record | None]:
