@@ -63,7 +63,8 @@ def request_keys(request: Members, ctx: Context) -> Keys:
         keys.update(_until(retention.get("RetainUntilDate"), retention.get("Mode", ""), ctx))
     if hold := request.get("LegalHold"):
         keys["s3:object-lock-legal-hold"] = hold.get("Status", "")
-    if tags := _tags(request):
+    if request.get("Tagging"):
+        tags = _tags(request["Tagging"])
         keys["s3:RequestObjectTagKeys"] = list(tags)
         keys.update({f"s3:RequestObjectTag/{name}": value for name, value in tags.items()})
     return keys
@@ -77,11 +78,10 @@ def _until(until: datetime | None, mode: str, ctx: Context) -> Keys:
     return keys
 
 
-def _tags(request: Members) -> dict[str, str]:
-    tagging = request.get("Tagging")
+def _tags(tagging: str | Members) -> dict[str, str]:
     if isinstance(tagging, str):
         return dict(parse_qsl(tagging, keep_blank_values=True))
-    return {str(tag.get("Key")): str(tag.get("Value")) for tag in (tagging or {}).get("TagSet") or ()}
+    return {str(tag.get("Key")): str(tag.get("Value")) for tag in tagging.get("TagSet") or ()}
 
 
 class Late:
