@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Row, at_least, at_most, fact, median
-
 from benchmarks.s3.targets import IN_MEMORY
 
 if TYPE_CHECKING:
