@@ -158,3 +158,22 @@ def test_root_is_never_locked_out_of_a_bucket(cloud: Cloud) -> None:
     assert s3.get_bucket_policy(Bucket="locked")["Policy"]
     s3.delete_bucket_policy(Bucket="locked")
     assert s3.list_objects_v2(Bucket="locked")["KeyCount"] == 0
+
+
+def test_a_bucket_policy_may_name_the_account_by_its_canonical_id(cloud: Cloud) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="canonical", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    owner = s3.list_buckets()["Owner"]["ID"]
+    statement = {
+        "Effect": "Deny",
+        "Principal": {"CanonicalUser": owner},
+        "Action": "s3:ListBucket",
+        "Resource": "arn:aws:s3:::canonical",
+    }
+    s3.put_bucket_policy(Bucket="canonical", Policy=json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    assert (
+        refusal(cloud.client("s3", user(cloud, allow("s3:*"))).list_objects_v2, Bucket="canonical")[0] == "AccessDenied"
+    )
+    strange = {**statement, "Principal": {"CanonicalUser": "f" * 64}}
+    document = json.dumps({"Version": "2012-10-17", "Statement": strange})
+    assert refusal(s3.put_bucket_policy, Bucket="canonical", Policy=document)[0] == "MalformedPolicy"

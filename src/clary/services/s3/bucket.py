@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from clary import arn
+from clary.auth.identifiers import canonical_user_id
 from clary.errors import AccessDenied
 from clary.services.s3.errors import InvalidBucketName, NoSuchBucket
 
@@ -100,7 +101,7 @@ def ownership_of(record: Record) -> str:
 
 def canonical_id(account: str) -> str:
     """How S3 names an account in owners and grants: 64 hexadecimal digits that stand for it."""
-    return f"{int(account or 0):064x}"
+    return canonical_user_id(account)
 
 
 def account_of(canonical: str) -> str:

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from clary.auth import entities, policy
-from clary.errors import AccessDenied, NotSupported
-from clary.services.s3.bucket import bucket_of, edit
+from clary.errors import AccessDenied
+from clary.services.s3.bucket import account_of, bucket_of, edit
 from clary.services.s3.errors import MalformedPolicy, NoSuchBucketPolicy
 from clary.services.s3.grants import blocks
 from clary.services.s3.public import is_public
@@ -133,8 +133,6 @@ def _refuse_principal(principal: Any, bucket: Record, records: Records) -> None:
         return
     if not isinstance(principal, dict):
         raise MalformedPolicy("Invalid policy syntax.")
-    if "CanonicalUser" in principal:
-        raise NotSupported("Clary does not support CanonicalUser in bucket policies: name the account under AWS.")
     for kind, names in principal.items():
         for name in policy.as_list(names):
             if not _names_somebody(kind, str(name), bucket.account, records):
@@ -148,6 +146,8 @@ def _names_somebody(kind: str, name: str, account: str, records: Records) -> boo
             return name.endswith(".amazonaws.com")
         case "Federated":
             return bool(name)
+        case "CanonicalUser":
+            return bool(account_of(name))
         case "AWS":
             holder = _HOLDER.fullmatch(name)
             if holder is None:
