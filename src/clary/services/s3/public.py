@@ -62,7 +62,8 @@ def is_public(text: str) -> bool:
 @lru_cache(_REMEMBERED)
 def denials(text: str) -> str:
     """The policy without what it allows."""
-    return json.dumps({"Statement": [each for each in _statements(text) if each.get("Effect") == "Deny"]})
+    denying = [each for each in _statements(text) if each.get("Effect") == "Deny"]
+    return json.dumps({**json.loads(text), "Statement": denying})
 
 
 def _statements(text: str) -> list[Document]:
