@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from clary.errors import ServiceError
-from clary.services.sts.key_sets import KeySets, is_trustworthy
+from clary.services.sts.key_sets import KeySets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,20 +139,3 @@ def test_keys_elsewhere(sets: KeySets, site: Site) -> None:
     site.pages["/keys"] = f"{site.url}/moved"
     assert refused(KeySets(HandClock()), site) == "InvalidIdentityToken"
     assert "/moved" not in site.asked
-
-
-@pytest.mark.parametrize(
-    ("url", "trustworthy"),
-    [
-        ("https://idp.example", True),
-        ("http://idp.example", False),
-        ("http://127.0.0.1:80/x", True),
-        ("http://localhost", True),
-        ("http://[::1]:1", True),
-        ("http://127.0.0.1.example", False),
-        ("file:///etc/passwd", False),
-        ("", False),
-    ],
-)
-def test_where_keys_may_come_from(url: str, trustworthy: bool) -> None:
-    assert is_trustworthy(url) is trustworthy

@@ -85,10 +85,6 @@ class MalformedCertificate(ServiceError):
     """It cannot be read as a certificate or key."""
 
 
-class InvalidCertificate(ServiceError):
-    """The certificate does not serve for this."""
-
-
 class KeyPairMismatch(ServiceError):
     """The private key is not that of the certificate."""
 
@@ -105,7 +101,3 @@ class InvalidPublicKey(ServiceError):
 
 class DuplicateSSHPublicKey(ServiceError):
     """The user has this key already."""
-
-
-class UnrecognizedPublicKeyEncoding(ServiceError):
-    """The key can be told as SSH or PEM only."""

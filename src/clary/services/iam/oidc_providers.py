@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from clary.auth import entities
+from clary.auth.issuers import is_trustworthy
 from clary.services.iam.directory import Directory, tag_list
 from clary.services.iam.errors import InvalidInput, LimitExceeded, ValidationError
 
@@ -94,18 +93,8 @@ class OpenIdConnectProviders:
 
 def _refuse_address(url: str) -> None:
     """Accepts HTTPS, and providers without it on this machine, which AWS could not reach."""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.query or parts.fragment or parts.username:
+    if not is_trustworthy(url) or any(mark in url for mark in "?#@"):
         raise ValidationError("Invalid Open ID Connect Provider URL")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_local(parts.hostname)):
-        raise ValidationError("Invalid Open ID Connect Provider URL")
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse_many_clients(clients: list[str]) -> None:

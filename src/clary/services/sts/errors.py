@@ -33,11 +33,5 @@ class IDPCommunicationError(ServiceError):
     """The identity provider does not answer."""
 
 
-class IDPRejectedClaim(ServiceError):
-    """The token of the identity provider is not meant for this."""
-
-    status = 403
-
-
 class InvalidAuthorizationMessageException(ServiceError):
     """The message was not encoded here, or was changed."""

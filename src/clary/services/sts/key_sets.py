@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import jwt
 import orjson
 
+from clary.auth.issuers import is_local, is_trustworthy
 from clary.errors import ServiceError
 from clary.services.sts.errors import IDPCommunicationError, InvalidIdentityToken
 
@@ -79,24 +78,10 @@ class KeySets:
             known.failure = error
 
 
-def is_trustworthy(url: str) -> bool:
-    """Whether keys may be fetched from here: by HTTPS, or without it from this machine."""
-    parts = urlsplit(url)
-    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and _is_local(url)))
-
-
-def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _published(issuer: str) -> dict[str, Any]:
     discovery = _fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     address = str(discovery.get("jwks_uri", ""))
-    if discovery.get("issuer") != issuer or (_is_local(address) and not _is_local(issuer)):
+    if discovery.get("issuer") != issuer or (is_local(address) and not is_local(issuer)):
         raise InvalidIdentityToken(_NOT_RETRIEVED)
     published = _fetch(address).get("keys")
     try:
@@ -110,7 +95,7 @@ def _published(issuer: str) -> dict[str, Any]:
 def _fetch(url: str) -> dict[str, Any]:
     if not is_trustworthy(url):
         raise InvalidIdentityToken(_NOT_RETRIEVED)
-    proxies = [urllib.request.ProxyHandler({})] if _is_local(url) else []
+    proxies = [urllib.request.ProxyHandler({})] if is_local(url) else []
     opener = urllib.request.build_opener(_NoRedirect, *proxies)
     try:
         with opener.open(url, timeout=_TIMEOUT_S) as answer:
