@@ -59,6 +59,8 @@ def test_pages(s3: Any, visit: Visit) -> None:
         assert (response.status, response.body) == (200, body)
         assert visit(f"/_website/{SITE}{path}", host="127.0.0.1").body == body
     assert response.headers["Content-Type"] == "text/html"
+    assert "content-security-policy" not in response.headers
+    assert visit(f"/_website/{SITE}/", host="x").headers["content-security-policy"].startswith("sandbox ")
     assert visit("/index.html", range="bytes=0-4").body == b"index"
     folder = visit("/docs")
     assert (folder.status, folder.headers["location"]) == (302, "/docs/")

@@ -30,6 +30,8 @@ Handle = Callable[[Request], Awaitable[Response]]
 _HTML = "text/html; charset=utf-8"
 _PASSED_ON = ("if-match", "if-modified-since", "if-none-match", "if-unmodified-since", "origin", "range", "user-agent")
 """The headers of a browser that count; whoever signs something is nobody here."""
+_SANDBOX = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts"
+"""Below a path, pages share their host with notebooks; their scripts must not be able to use a reader's session there."""
 _ELEMENT = re.compile(rb"<(\w+)>([^<]*)</\1>")
 _NO_WEBSITE = {
     "Code": "NoSuchWebsiteConfiguration",
@@ -49,6 +51,12 @@ class WebsitePage:
     async def __call__(self, http: Request) -> Response:
         """The page at a website's host, or below the path for websites."""
         visit = _Visit.of(http, self._platform.settings.s3_domain)
+        response = await self._answer(http, visit)
+        if not visit.has_host:
+            response.headers["content-security-policy"] = _SANDBOX
+        return response
+
+    async def _answer(self, http: Request, visit: _Visit) -> Response:
         bucket = find(self._platform, visit.bucket)
         configuration = bucket.spec.get(CONFIGURATION) if bucket is not None else None
         if bucket is None:
@@ -105,6 +113,11 @@ class _Visit:
             return cls(http, host.bucket, _decoded(http.path[1:]), "/")
         bucket, _, key = http.path.removeprefix(WEBSITE_PREFIX).partition("/")
         return cls(http, bucket, _decoded(key), f"{WEBSITE_PREFIX}{bucket}/")
+
+    @property
+    def has_host(self) -> bool:
+        """Whether the website has a host of its own."""
+        return self._base == "/"
 
     def request(self, key: str, method: str = "") -> Request:
         """The request to the API for an object."""
