@@ -116,7 +116,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The client sends something; the parser calls the methods below."""
-        self._heard = self._loop.time()
+        if not self._in_head:  # which must be whole in time, however slowly it drips
+            self._heard = self._loop.time()
         self._ended = False
         self._head.append(data)
         try:
