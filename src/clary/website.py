@@ -31,7 +31,7 @@ _HTML = "text/html; charset=utf-8"
 _PASSED_ON = ("if-match", "if-modified-since", "if-none-match", "if-unmodified-since", "origin", "range", "user-agent")
 """The headers of a browser that count; whoever signs something is nobody here."""
 _SANDBOX = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts"
-"""Below a path, pages share their host with notebooks; their scripts must not be able to use a reader's session there."""
+"""Below a path, pages share their host with notebooks; their scripts must not use a reader's session there."""
 _ELEMENT = re.compile(rb"<(\w+)>([^<]*)</\1>")
 _NO_WEBSITE = {
     "Code": "NoSuchWebsiteConfiguration",
