@@ -92,7 +92,7 @@ def _implied(platform: Platform, ctx: Context) -> tuple[str, ...]:
     if ctx.operation not in _IMPLIED or ctx.principal.kind is not PrincipalKind.USER:
         return ()
     policy = passwords.policy_of(platform.records, ctx.account)
-    if policy is None or not policy["AllowUsersToChangePassword"]:
+    if policy is None or not policy.get("AllowUsersToChangePassword"):
         return ()
     statement = {"Effect": "Allow", "Principal": {"AWS": ctx.principal.arn}, "Action": f"iam:{ctx.operation}"}
     return (json.dumps({"Version": "2012-10-17", "Statement": statement}),)
