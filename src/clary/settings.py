@@ -33,7 +33,7 @@ class Settings:
     s3_domain: str = ""
     """Domain under which buckets are also addressed as host names."""
     database: str = ""
-    """Where records and the index of objects live: empty for a file below `home`, or `postgresql://...`."""
+    """Where records and the index of objects live: empty for a file below `home`, or `postgresql://user@host/database`."""
     objects: str = ""
     """Where the bytes of objects live: empty for `home`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME` in any S3
     server; keys are found as AWS clients find them, or named by `profile`, `access_key_id`, `secret_access_key`."""
