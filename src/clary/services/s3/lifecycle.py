@@ -68,6 +68,10 @@ class Lifecycle:
         bucket = bucket_of(self._platform, request)
         edit(self._platform, bucket, ctx, lambda spec: spec.pop("LifecycleConfiguration", None))
 
+    # What these came before has their address, and so answers them.
+    put_bucket_lifecycle = put_bucket_lifecycle_configuration
+    get_bucket_lifecycle = get_bucket_lifecycle_configuration
+
 
 def expiration_member(bucket: Record, version: Version) -> Document:
     """The `x-amz-expiration` header of an answer about a current version, when a rule lets it expire."""

@@ -93,6 +93,10 @@ class Notification:
         """The configuration; empty when there is none."""
         return dict(bucket_of(self._platform, request).spec.get("NotificationConfiguration", {}))
 
+    # What these came before has their address, and so answers them.
+    put_bucket_notification = put_bucket_notification_configuration
+    get_bucket_notification = get_bucket_notification_configuration
+
     def _refuse_unknown(self, configuration: Members) -> None:
         """Accepts destinations that the owner of the platform has registered."""
         destinations = Destinations(self._platform.records, self._platform.keyring, self._platform.settings.account)
