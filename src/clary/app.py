@@ -133,7 +133,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
     authorizer = Authorizer(records, clock)
     segments = Segments(settings.home / FOLDER, clock)
     audit = open_index(settings, database)
-    trail = Trail(segments, Parameters(models), settings)
+    trail = Trail(segments, Parameters(models), authorizer, settings)
     invoke = Invoker(offered, models, Validators(), authorizer, trail)
     platform = Platform(
         settings=settings,

@@ -233,3 +233,38 @@ def test_one_of_several_keys_is_refused(cloud: Cloud) -> None:
     assert [verdict.allowed for verdict in verdicts] == [True, False, True, False]
     (remedy,) = verdicts[1].remedies
     assert remedy.statement == {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{BUCKET}/b/1"}
+
+
+def test_keys_that_take_a_look_at_the_resource_are_told(cloud: Cloud) -> None:
+    s3 = bucket(cloud)
+    s3.put_object_tagging(Bucket="data", Key="a/x.csv", Tagging={"TagSet": [{"Key": "team", "Value": "blue"}]})
+    red = {"StringEquals": {"aws:SourceIp": "x", "s3:ExistingObjectTag/team": "red"}}
+    ada = cloud.client("s3", user(cloud, "ada", allow("s3:GetObject", Condition=red)))
+    (miss,) = refused(cloud, lambda: ada.get_object(Bucket="data", Key="a/x.csv")).verdicts[-1].misses
+    assert "s3:ExistingObjectTag/team = red is not met: the request had blue" in miss.reasons[1]
+
+
+def test_a_deny_by_the_tag_of_an_object_is_quoted(cloud: Cloud) -> None:
+    s3 = bucket(cloud)
+    s3.put_object_tagging(Bucket="data", Key="a/x.csv", Tagging={"TagSet": [{"Key": "team", "Value": "blue"}]})
+    statement = deny("s3:*", Condition={"StringEquals": {"s3:ExistingObjectTag/team": "blue"}})
+    ada = cloud.client("s3", user(cloud, "ada", allow("s3:*"), statement))
+    explanation = refused(cloud, lambda: ada.get_object(Bucket="data", Key="a/x.csv"))
+    assert explanation.note == ""
+    excerpt = explanation.verdicts[-1].excerpt
+    assert excerpt
+    assert excerpt.text == statement
+
+
+def test_tags_of_the_caller_and_of_the_request_are_told(cloud: Cloud) -> None:
+    keys = user(
+        cloud,
+        "ada",
+        allow("iam:CreateUser", Condition={"StringEquals": {"aws:RequestTag/team": "${aws:PrincipalTag/team}"}}),
+    )
+    cloud.client("iam").tag_user(UserName="ada", Tags=[{"Key": "team", "Value": "red"}])
+    iam = cloud.client("iam", keys)
+    explanation = refused(cloud, lambda: iam.create_user(UserName="bob", Tags=[{"Key": "team", "Value": "blue"}]))
+    (miss,) = explanation.verdicts[-1].misses
+    assert "is not met: the request had blue" in miss.reasons[0]
+    iam.create_user(UserName="bob", Tags=[{"Key": "team", "Value": "red"}])

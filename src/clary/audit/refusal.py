@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from clary.auth.keys import RequestKeys, principal_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from clary.auth.authorize import Ruling
+    from clary.auth.authorize import Authorizer
     from clary.auth.check import Check
     from clary.context import Context
 
@@ -22,16 +19,15 @@ _REQUEST = (
     "aws:securetransport", "aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:tokenissuetime", "aws:useragent",
     "aws:viaawsservice",
 )  # fmt: skip
-_LATE = re.compile(r'"((?:s3:|aws:ResourceTag/)[^"*?$ ]+)"\s*:', re.IGNORECASE)
-"""A key of a condition that S3 tells only when a policy asks for it."""
+"""Keys for which somebody may ask later, when the policies have changed."""
 
 
-def refusal(ctx: Context, ruling: Ruling) -> dict[str, Any]:
+def refusal(ctx: Context, check: Check, authorizer: Authorizer) -> dict[str, Any]:
     """The condition keys that the request had, and the policies that came with it or hang on the resource."""
-    check = ruling.check
     lookup = RequestKeys(ctx, check, {})
-    keys: dict[str, Any] = {key: lookup(key) for key in (*_REQUEST, *_asked(check))}
+    keys: dict[str, Any] = {key: lookup(key) for key in _REQUEST}
     keys |= {**principal_keys(ctx), **ctx.principal.session_keys, **ctx.signed, **check.keys}
+    keys |= authorizer.asked(ctx, check)
     return {
         "keys": {name.lower(): _values(value) for name, value in keys.items() if value is not None},
         "tags": dict(ctx.principal.session_tags),
@@ -40,12 +36,6 @@ def refusal(ctx: Context, ruling: Ruling) -> dict[str, Any]:
         "owner": check.owner or ctx.account,
         "trust": check.trust,
     }
-
-
-def _asked(check: Check) -> Iterable[str]:
-    if check.late is None:
-        return ()
-    return {key.lower() for text in check.resource_policies for key in _LATE.findall(text)}
 
 
 def _values(value: Any) -> list[str]:

@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from clary.audit.parameters import Parameters
+    from clary.auth.authorize import Authorizer
     from clary.errors import ServiceError
     from clary.http import Request
     from clary.settings import Settings
@@ -79,8 +80,9 @@ class Attempt:
 class Trail:
     """The audit log as those write it who answer calls."""
 
-    def __init__(self, segments: Segments, parameters: Parameters, settings: Settings) -> None:
+    def __init__(self, segments: Segments, parameters: Parameters, authorizer: Authorizer, settings: Settings) -> None:
         self._segments = segments
+        self._authorizer = authorizer
         self._parameters = parameters
         self._settings = settings
         self._all = settings.audit == "all"
@@ -135,7 +137,8 @@ class Trail:
             event["checks"] = [_check(ruling) for ruling in ctx.rulings[:MOST_CHECKS]]
             for ruling in ctx.rulings:
                 if not ruling.decision.allowed:
-                    event["refusal"] = refusal(ctx, ruling)
+                    caller = replace(ctx, principal=ctx.proved[-1]) if ctx.proved else ctx
+                    event["refusal"] = refusal(caller, ruling.check, self._authorizer)
                     break
         if error is not None:
             event["code"], event["message"] = error.code, error.message[:MESSAGE_CHARACTERS]

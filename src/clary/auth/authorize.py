@@ -17,6 +17,7 @@ from clary.errors import AccessDenied
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from clary.auth.patterns import Values
     from clary.auth.policy import Policy
     from clary.clock import Clock
     from clary.store.records import Record, Records
@@ -94,6 +95,26 @@ class Authorizer:
         )
         attached = self._attached(check.resource_policies) if check.resource_policies else None
         return decide(question, holder.grants, attached)
+
+    def asked(self, ctx: Context, check: Check) -> dict[str, Values]:
+        """What the request has of the condition keys for which the policies ask about a check; for explanations."""
+        holder = self._holder(ctx.principal)
+        keys = RequestKeys(ctx, check, holder.tags)
+        told: dict[str, Values] = {}
+
+        def lookup(key: str) -> Values | None:
+            values = keys(key)
+            if values is not None:
+                told[key] = values
+            return values
+
+        grants, attached = holder.grants, self._attached(check.resource_policies)
+        for each in (grants.identity, grants.boundary, grants.session, attached):
+            for statement in each.about(check.action) if each is not None else ():
+                statement.covers(check.resource, lookup)
+                for condition in statement.conditions:
+                    condition(lookup)
+        return told
 
     def trusts_service(self, role: Record, service: str, source_arn: str = "") -> bool:
         """Whether a role lets a service of AWS, e.g. `sagemaker.amazonaws.com`, take it on for a resource."""
