@@ -47,7 +47,9 @@ def outcome(asked: Asked) -> str:
     named = {
         _named(statement, asked)
         for statement in attached
-        if statement["Effect"] == "Allow" and _concerns(statement, asked)
+        if statement["Effect"] == "Allow"
+        and {"Principal", "NotPrincipal"} & set(statement)
+        and _concerns(statement, asked)
     }
     limits = [_allows(limit, asked) for limit in (asked.boundary, asked.session) if limit is not None]
     if asked.kind == "anonymous":

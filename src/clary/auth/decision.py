@@ -168,9 +168,9 @@ def _resource_grant(question: Question, policy: Policy) -> Grant | None:
     """The statement of the resource's policy that names the caller most directly."""
     best: Grant | None = None
     for statement in policy.about(question.action):
-        if not statement.allow:
+        if not statement.allow or statement.names is None:  # one that names nobody grants nothing
             continue
-        match = question.names_caller(statement)
+        match = statement.names(question.principal, question.behind)
         if match is Match.NONE or not statement.holds(question.resource, question.lookup):
             continue
         if match is Match.DIRECT:
