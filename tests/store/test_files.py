@@ -112,6 +112,15 @@ def test_what_is_abandoned_leaves_nothing(
     assert not [path for path in place.rglob("*") if path.is_file()]
 
 
+def test_a_write_after_the_end_reaches_no_other_file(tmp_path: Path) -> None:
+    incoming = Folder(tmp_path, durable=False).create()
+    incoming.abandon()
+    with (tmp_path / "other").open("wb", buffering=0) as other:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            incoming.write(b"late")
+        assert os.fstat(other.fileno()).st_size == 0
+
+
 def test_a_stream_that_nobody_reads_to_its_end_is_given_up(files: Files) -> None:
     name = write(files, CONTENT)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import uuid
 from typing import TYPE_CHECKING
 
@@ -128,19 +129,24 @@ class Folder:
 
 
 class IncomingFile:
-    """A content file that is being written."""
+    """A content file that is being written.
+
+    A write that was given up may still be under way in its thread; the descriptor must not become that of another file.
+    """
 
     def __init__(self, folder: Folder, path: Path) -> None:
         self._folder = folder
         self._path = path
+        self._using = threading.Lock()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
     def write(self, data: bytes) -> None:
         """Appends bytes."""
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        with self._using:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
 
     def finish(self) -> str:
         """Makes the file complete; tells its name."""
@@ -151,9 +157,10 @@ class IncomingFile:
 
     def abandon(self) -> None:
         """Removes what was written."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._using:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
         self._path.unlink(missing_ok=True)
 
 
