@@ -49,6 +49,9 @@ _PREFIXES = {
 }
 
 
+_NO_OBJECTS = SimpleNamespace(index=SimpleNamespace(get=lambda *_: None))
+
+
 class _Everything:
     """Records of which each one is there that is asked for."""
 
@@ -88,7 +91,7 @@ def _checks(name: str, service: Service, models: Models, operation: Any) -> Sequ
     arn = f"arn:aws:iam::{_ACCOUNT}:user/${{UserName}}"
     principal = Principal(PrincipalKind.USER, _ACCOUNT, arn, "AIDA", "${UserName}")
     ctx = Context("", _ACCOUNT, "${Region}", principal, name, operation.name, _NOW)
-    platform = cast("Platform", SimpleNamespace(records=_Everything(), clock=None, keyring=None))
+    platform = cast("Platform", SimpleNamespace(records=_Everything(), objects=_NO_OBJECTS, clock=None, keyring=None))
     try:
         return service.access(platform, ctx, _sample(name, operation.input_shape))
     except ServiceError:

@@ -119,6 +119,13 @@ class Checksum(TypedDict, total=False):
     ChecksumXXHASH128: str
     ChecksumType: str
 
+class CloudFunctionConfiguration(TypedDict, total=False):
+    Id: str
+    Event: str
+    Events: list[str]
+    CloudFunction: str
+    InvocationRole: str
+
 class CommonPrefix(TypedDict, total=False):
     Prefix: str
 
@@ -593,6 +600,13 @@ class GetBucketLifecycleConfigurationRequest(TypedDict):
     Bucket: str
     ExpectedBucketOwner: NotRequired[str]
 
+class GetBucketLifecycleOutput(TypedDict, total=False):
+    Rules: list[Rule]
+
+class GetBucketLifecycleRequest(TypedDict):
+    Bucket: str
+    ExpectedBucketOwner: NotRequired[str]
+
 class GetBucketLocationOutput(TypedDict, total=False):
     LocationConstraint: str
 
@@ -1004,6 +1018,9 @@ class LambdaFunctionConfiguration(TypedDict):
     Events: list[str]
     Filter: NotRequired[NotificationConfigurationFilter]
 
+class LifecycleConfiguration(TypedDict):
+    Rules: list[Rule]
+
 class LifecycleExpiration(TypedDict, total=False):
     Date: datetime
     Days: int
@@ -1285,6 +1302,11 @@ class NotificationConfiguration(TypedDict, total=False):
     LambdaFunctionConfigurations: list[LambdaFunctionConfiguration]
     EventBridgeConfiguration: EventBridgeConfiguration
 
+class NotificationConfigurationDeprecated(TypedDict, total=False):
+    TopicConfiguration: TopicConfigurationDeprecated
+    QueueConfiguration: QueueConfigurationDeprecated
+    CloudFunctionConfiguration: CloudFunctionConfiguration
+
 class NotificationConfigurationFilter(TypedDict, total=False):
     Key: S3KeyFilter
 
@@ -1541,6 +1563,13 @@ class PutBucketLifecycleConfigurationRequest(TypedDict):
     ExpectedBucketOwner: NotRequired[str]
     TransitionDefaultMinimumObjectSize: NotRequired[Literal["varies_by_storage_class", "all_storage_classes_128K"]]
 
+class PutBucketLifecycleRequest(TypedDict):
+    Bucket: str
+    ContentMD5: NotRequired[str]
+    ChecksumAlgorithm: NotRequired[str]
+    LifecycleConfiguration: NotRequired[LifecycleConfiguration]
+    ExpectedBucketOwner: NotRequired[str]
+
 class PutBucketLoggingRequest(TypedDict):
     Bucket: str
     BucketLoggingStatus: BucketLoggingStatus
@@ -1559,6 +1588,13 @@ class PutBucketNotificationConfigurationRequest(TypedDict):
     NotificationConfiguration: NotificationConfiguration
     ExpectedBucketOwner: NotRequired[str]
     SkipDestinationValidation: NotRequired[bool]
+
+class PutBucketNotificationRequest(TypedDict):
+    Bucket: str
+    ContentMD5: NotRequired[str]
+    ChecksumAlgorithm: NotRequired[str]
+    NotificationConfiguration: NotificationConfigurationDeprecated
+    ExpectedBucketOwner: NotRequired[str]
 
 class PutBucketOwnershipControlsRequest(TypedDict):
     Bucket: str
@@ -1771,6 +1807,12 @@ class QueueConfiguration(TypedDict):
     Events: list[str]
     Filter: NotRequired[NotificationConfigurationFilter]
 
+class QueueConfigurationDeprecated(TypedDict, total=False):
+    Id: str
+    Event: str
+    Events: list[str]
+    Queue: str
+
 class RecordsEvent(TypedDict, total=False):
     Payload: bytes
 
@@ -1854,6 +1896,16 @@ class RestoreStatus(TypedDict, total=False):
 class RoutingRule(TypedDict):
     Condition: NotRequired[Condition]
     Redirect: Redirect
+
+class Rule(TypedDict):
+    Expiration: NotRequired[LifecycleExpiration]
+    ID: NotRequired[str]
+    Prefix: str
+    Status: str
+    Transition: NotRequired[Transition]
+    NoncurrentVersionTransition: NotRequired[NoncurrentVersionTransition]
+    NoncurrentVersionExpiration: NotRequired[NoncurrentVersionExpiration]
+    AbortIncompleteMultipartUpload: NotRequired[AbortIncompleteMultipartUpload]
 
 class S3KeyFilter(TypedDict, total=False):
     FilterRules: list[FilterRule]
@@ -1973,6 +2025,12 @@ class TopicConfiguration(TypedDict):
     TopicArn: str
     Events: list[str]
     Filter: NotRequired[NotificationConfigurationFilter]
+
+class TopicConfigurationDeprecated(TypedDict, total=False):
+    Id: str
+    Events: list[str]
+    Event: str
+    Topic: str
 
 class Transition(TypedDict, total=False):
     Date: datetime
