@@ -268,3 +268,14 @@ def test_tags_of_the_caller_and_of_the_request_are_told(cloud: Cloud) -> None:
     (miss,) = explanation.verdicts[-1].misses
     assert "is not met: the request had blue" in miss.reasons[0]
     iam.create_user(UserName="bob", Tags=[{"Key": "team", "Value": "red"}])
+
+
+def test_a_key_that_is_not_there_is_hidden_from_those_who_may_not_list(cloud: Cloud) -> None:
+    bucket(cloud)
+    s3 = cloud.client("s3", user(cloud, "ada", allow("s3:GetObject", resource=f"{BUCKET}/*")))
+    explanation = refused(cloud, lambda: s3.get_object(Bucket="data", Key="missing"))
+    assert [(verdict.action, verdict.allowed) for verdict in explanation.verdicts] == [
+        ("s3:GetObject", True),
+        ("s3:ListBucket", False),
+    ]
+    assert explanation.note.startswith("There is no such object")

@@ -75,6 +75,7 @@ def explain(event: Event, records: Records) -> Explanation:
 
 
 _CHANGED = "The policies have changed since: they would allow the same call now."
+_HIDDEN = "There is no such object; S3 says AccessDenied instead to those who may not list the bucket."
 _LIFE = "The session has ended, or its role or user is gone; ask for new credentials."
 _SECRET = "The request was signed with another secret access key than the one that belongs to the access key."  # noqa: S105  # a sentence
 _UNKNOWN = "There is no such access key here, or it is inactive; it may belong to another account or platform."
@@ -100,7 +101,8 @@ def _note(event: Event) -> str:
     if not event.who.arn and event.who.kind != "anonymous":
         return _HINTS.get(event.code, "The caller could not be identified, so no policy was asked.")
     if event.checks and event.checks[-1].get("refused"):
-        return ""
+        hidden = event.checks[-1]["action"] == "s3:ListBucket" and event.request.get("key")
+        return _HIDDEN if hidden else ""
     return f"No policy refused this call: the service itself answered {event.code}."
 
 

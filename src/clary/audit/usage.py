@@ -73,13 +73,6 @@ def _allowed(event: Event) -> Iterator[Mapping[str, Any]]:
     for check in event.checks:
         if not check.get("refused") and "statement" in check:
             yield check
-    if event.code == "NoSuchKey" and event.request.get("bucketName"):
-        # Who may not list the bucket does not learn that a key is not there.
-        yield {
-            "action": "s3:ListBucket",
-            "resource": f"{_BUCKET}{event.request['bucketName']}",
-            "kind": PolicyKind.IDENTITY.value,
-        }
 
 
 def _policy(used: Used, several: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from clary.auth.authorize import Ruling
 from clary.errors import AccessDenied
 from clary.services.s3.access import list_check
 from clary.services.s3.errors import InvalidPartNumber, InvalidRange, MethodNotAllowed, NoSuchKey, NoSuchVersion
@@ -44,7 +45,10 @@ def readable(  # a version is named by all of these
     version = platform.objects.index.get(bucket.name, key, version_id, content=content)
     if version is not None and not version.deleted:
         return version
-    if not platform.authorizer.decision(ctx, list_check(bucket, ctx)).allowed:
+    check = list_check(bucket, ctx)
+    decision = platform.authorizer.decision(ctx, check)
+    ctx.rulings.append(Ruling(check, decision))
+    if not decision.allowed:
         raise AccessDenied("Access Denied")
     if version_id is None:
         raise NoSuchKey(key, version.version_id if version is not None else "")
