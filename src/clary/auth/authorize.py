@@ -59,8 +59,7 @@ class Authorizer:
     def __init__(self, records: Records, clock: Clock) -> None:
         self._records = records
         self._clock = clock
-        self._revision = -1
-        self._holders: dict[tuple[str, ...], _Holder] = {}
+        self._loaded: tuple[int, dict[tuple[str, ...], _Holder]] = -1, {}
         self._documents: dict[tuple[Source, str], Policy] = {}
 
     def authorize(self, ctx: Context, checks: Sequence[Check]) -> list[Ruling]:
@@ -139,13 +138,15 @@ class Authorizer:
 
     def _holder(self, principal: Principal) -> _Holder:
         revision = self._records.revision(*entities.GRANTING)
-        if revision != self._revision or len(self._holders) > _MAX_CACHED:
-            self._holders.clear()
-            self._revision = revision
+        seen, holders = self._loaded
+        if revision != seen or len(holders) > _MAX_CACHED:
+            # A dictionary of its own: another thread may still be filling the one before with what it read by then.
+            holders = {}
+            self._loaded = revision, holders
         key = (principal.kind.value, principal.account, principal.name, *principal.session_policies)
-        holder = self._holders.get(key)
+        holder = holders.get(key)
         if holder is None:
-            holder = self._holders[key] = self._load(principal)
+            holder = holders[key] = self._load(principal)
         return holder
 
     def _load(self, principal: Principal) -> _Holder:

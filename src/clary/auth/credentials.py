@@ -47,8 +47,7 @@ class Credentials:
         self._account = account
         self._keyring = keyring
         self._seal = b""
-        self._cache: dict[tuple[str, str], Credential] = {}
-        self._revision = -1
+        self._found: tuple[int, dict[tuple[str, str], Credential]] = -1, {}
         self._runs: dict[str, int] = {}
         self._noted: dict[str, datetime] = {}
 
@@ -83,15 +82,17 @@ class Credentials:
     def find(self, access_key: str, token: str) -> Credential | None:
         """The credential behind an access key, None when it is unknown, inactive or does not fit the token."""
         revision = self._records.revision(*_KINDS)
-        if revision != self._revision or len(self._cache) > _MAX_CACHED:
-            self._cache.clear()
-            self._revision = revision
+        seen, known = self._found
+        if revision != seen or len(known) > _MAX_CACHED:
+            # A dictionary of its own: another thread may still be filling the one before with what it read by then.
+            known = {}
+            self._found = revision, known
         name = (access_key, token)
-        credential = self._cache.get(name)
+        credential = known.get(name)
         if credential is None:
             credential = self._session(access_key, token) if token else self._long_term(access_key)
             if credential is not None:
-                self._cache[name] = credential
+                known[name] = credential
         if credential is not None and credential.run and not self._goes_on(credential.run):
             return None
         return credential
