@@ -65,7 +65,11 @@ def test_homes_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "clary.db").write_text("this is no database" * 100)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "key").write_bytes(bytes(32))
+    (tmp_path / "open" / "key").chmod(0o644)
     for name, said in {"file": "File exists", "file/x": "Not a directory", "x" * 90: "may have 75 bytes",
+                       "open": "others may read the key file",
                        "bad": "clary.db cannot be used: file is not a database"}.items():  # fmt: skip
         up = clary("up", "--home", str(tmp_path / name), "--port", str(free_port()), CLARY_WARM_WORKERS="no")
         assert (up.returncode, said in up.stderr, "Traceback" in up.stderr) == (1, True, False), up.stderr

@@ -53,10 +53,10 @@ class SqliteDatabase(Database):
         try:
             self._migrate()
         except sqlite3.Error as error:
-            self.connection.close()
+            self._close_all()
             raise _told(error) from error
         except BaseException:
-            self.connection.close()
+            self._close_all()
             raise
         self._reserve = path.with_name("reserve")
         self._keep_reserve()
@@ -145,12 +145,15 @@ class SqliteDatabase(Database):
     def close(self) -> None:
         """Closes every connection; the object is of no use afterwards."""
         with self._write_lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
+            self._close_all()
             self._generation.close()
             os.close(self._wal)
             os.close(self._turns)
+
+    def _close_all(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
 
     def _take_turn(self) -> None:
         # SQLite itself sleeps and looks again, for up to a tenth of a second; the kernel wakes who waits for a file.
@@ -178,6 +181,7 @@ class SqliteDatabase(Database):
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        self._connections.append(connection)  # also one that turns out to be of no use must be closed
         for pragma in (
             "journal_mode=WAL",
             "synchronous=NORMAL",
@@ -187,7 +191,6 @@ class SqliteDatabase(Database):
             "mmap_size=268435456",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        self._connections.append(connection)
         return connection
 
     def _migrate(self) -> None:
