@@ -19,11 +19,11 @@ from clary.services.s3.objects import Objects
 from clary.services.s3.ownership import Ownership
 from clary.services.s3.policy import BucketPolicy
 from clary.services.s3.post import Post
-from clary.services.s3.replications import Replication
+from clary.services.s3.replication_configuration import Replication
 from clary.services.s3.select import Select
 from clary.services.s3.settings import BucketSettings
 from clary.services.s3.tagging import Tagging
-from clary.services.s3.watching import Watching
+from clary.services.s3.watch_configuration import Watching
 from clary.services.s3.website import Website
 from clary.services.service import Service
 

@@ -285,6 +285,18 @@ def _takes_tags(platform: Platform, ctx: Context, origin: Target, request: Docum
     return version is not None and bool(version.meta.tags)
 
 
+def _put_replication(platform: Platform, ctx: Context, request: Document) -> Sequence[Check]:
+    """The permission for the bucket, and to hand the role over that replicates."""
+    bucket = find(platform, request.get("Bucket", ""))
+    if bucket is None:
+        return ()
+    role = (request.get("ReplicationConfiguration") or {}).get("Role") or "*"
+    return [
+        bucket_check("s3:PutReplicationConfiguration", bucket, ctx, request_keys(request, ctx)),
+        Check("iam:PassRole", role, {"iam:PassedToService": "s3.amazonaws.com"}),
+    ]
+
+
 def _none(_: Platform, __: Context, ___: Document) -> Sequence[Check]:
     return ()
 
@@ -298,5 +310,6 @@ _SPECIAL: Mapping[str, Callable[[Platform, Context, Document], Sequence[Check]]]
     # The form is signed, not the request: the handler reads it and decides.
     "PostObject": _none,
     "OptionsObject": _none,
+    "PutBucketReplication": _put_replication,
     "UploadPartCopy": _copy,
 }
