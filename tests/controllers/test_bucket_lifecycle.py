@@ -118,6 +118,21 @@ def test_with_versioning_the_current_version_gets_a_marker_and_the_past_ones_go(
     assert life.versions() == (0, 0)
 
 
+def test_a_locked_version_stays(life: Fixture) -> None:
+    life.versioned()
+    life.s3.put_object_lock_configuration(Bucket=life.bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
+    until = datetime.now(UTC) + timedelta(days=30)
+    locked = life.put("k", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)["VersionId"]
+    held = life.put("k", ObjectLockLegalHoldStatus="ON")["VersionId"]
+    life.put("k")
+    life.put("k")
+    life.rule(Expiration={"Days": 1}, NoncurrentVersionExpiration={"NoncurrentDays": 1})
+    assert life.step().observed["LastDone"] == {"Expiration": 1, "NoncurrentVersionExpiration": 1}
+    life.step(timedelta(days=9))
+    left = life.s3.list_object_versions(Bucket=life.bucket)["Versions"]
+    assert [each["VersionId"] for each in left] == [held, locked]
+
+
 def test_a_lonely_marker_goes(life: Fixture) -> None:
     life.versioned()
     life.s3.delete_object(Bucket=life.bucket, Key="k")
