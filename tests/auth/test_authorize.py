@@ -288,6 +288,23 @@ def test_writes_to_iam_take_effect_at_once(
     refusal(authorizer, caller, READ)
 
 
+def test_a_write_while_policies_are_read_is_not_missed(
+    authorizer: Authorizer, ctx: Context, accounts: Accounts, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = accounts.user("ada", statement())
+    granted = entities.granted
+
+    def slowly(found: Records, entity: Record) -> list[Any]:
+        read = list(granted(found, entity))
+        monkeypatch.undo()
+        records.update(replace(user, spec={entities.INLINE: {}}))
+        return read
+
+    monkeypatch.setattr(entities, "granted", slowly)
+    authorizer.authorize(as_user(ctx, user), [READ])
+    refusal(authorizer, as_user(ctx, user), READ)
+
+
 @pytest.mark.parametrize(
     ("condition", "allowed"),
     [
