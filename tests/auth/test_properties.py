@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.auth import naive
 from tests.auth.test_cases import ACCOUNT, CALLERS, ROLE, SESSION, asked_of, evaluate, outcome
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+"""Documents are large as inputs go, and a busy machine slow to make them."""
 
 ACTIONS = ["*", "s3:*", "s3:Get*", "S3:getobject", "s3:PutObject", "s3:?etObject", "iam:*", "s3:PutBucketPolicy"]
 RESOURCES = [
@@ -66,14 +69,14 @@ ATTACHED = st.tuples(
         lambda element: {name: names if names == "*" else {"AWS": names} for name, names in element.items()}
     ),
 ).map(lambda parts: {**parts[0], **parts[1]})
-GRANTS = st.lists(STATEMENTS, max_size=4)
-LIMITS = st.none() | st.lists(STATEMENTS, max_size=3)
+GRANTS = st.lists(STATEMENTS, max_size=3)
+LIMITS = st.none() | st.lists(STATEMENTS, max_size=2)
 CASES = st.fixed_dictionaries(
     {
         "identity": GRANTS,
         "boundary": LIMITS,
         "session": LIMITS,
-        "resource": st.lists(ATTACHED, max_size=3),
+        "resource": st.lists(ATTACHED, max_size=2),
         "keys": st.dictionaries(
             st.just("k"), st.sampled_from(["ada", "10", "2026-03-02", "10.0.0.1", "k", "true", ""])
         ),
@@ -90,7 +93,7 @@ def allowed(case: dict[str, Any], line: tuple[str, str, str]) -> bool:
 
 
 @given(CASES, LINES)
-@settings(max_examples=150)
+@settings(UNHURRIED, max_examples=150)
 def test_both_evaluators_agree(case: dict[str, Any], line: tuple[str, str, str]) -> None:
     if case["version"] == "2008-10-17":  # the naive one knows no conditions without variables
         case = {**case, "version": "2012-10-17"}
@@ -98,7 +101,7 @@ def test_both_evaluators_agree(case: dict[str, Any], line: tuple[str, str, str])
 
 
 @given(CASES, LINES, ATTACHED, st.sampled_from(["identity", "resource", "boundary", "session"]))
-@settings(max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 def test_adding_a_deny_never_allows(
     case: dict[str, Any], line: tuple[str, str, str], statement: dict[str, Any], kind: str
 ) -> None:
@@ -111,7 +114,7 @@ def test_adding_a_deny_never_allows(
 
 
 @given(CASES, LINES, st.sampled_from(["identity", "resource", "boundary", "session"]), st.integers(0, 3))
-@settings(max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 def test_removing_an_allow_never_allows(
     case: dict[str, Any], line: tuple[str, str, str], kind: str, number: int
 ) -> None:
@@ -123,14 +126,14 @@ def test_removing_an_allow_never_allows(
 
 
 @given(CASES, LINES)
-@settings(max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 def test_order_does_not_matter(case: dict[str, Any], line: tuple[str, str, str]) -> None:
     turned = {name: value[::-1] if isinstance(value, list) else value for name, value in case.items()}
     assert outcome(evaluate(case, *line)) == outcome(evaluate(turned, *line))
 
 
 @given(CASES, LINES, st.sampled_from(["boundary", "session"]))
-@settings(max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 def test_limits_never_widen(case: dict[str, Any], line: tuple[str, str, str], kind: str) -> None:
     free = {name: value for name, value in case.items() if name != kind}
     if line[0] != "guest":  # whose session without a policy is another thing than one with an empty policy
@@ -138,7 +141,7 @@ def test_limits_never_widen(case: dict[str, Any], line: tuple[str, str, str], ki
 
 
 @given(CASES, LINES)
-@settings(max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 def test_a_decision_tells_its_statement(case: dict[str, Any], line: tuple[str, str, str]) -> None:
     decision = evaluate(case, *line)
     if decision.allowed or decision.explicit:
