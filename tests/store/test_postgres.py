@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from clary.settings import Settings
-from clary.store.database import DatabaseError, InUse, Unavailable, Unstorable
+from clary.store.database import DatabaseError, DatabaseFull, InUse, Unavailable, Unstorable, is_full
 from clary.store.engines import open_database, place
 from clary.store.postgres import PostgresDatabase
 from tests.store.conftest import NAMES
@@ -156,6 +156,26 @@ def test_one_platform_controls_a_database(url: str) -> None:
 def test_what_cannot_be_kept_is_the_fault_of_the_caller(opened: PostgresDatabase, text: str) -> None:
     with pytest.raises(Unstorable):
         put(opened, text)
+    assert count(opened) == 0
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("disk_full", DatabaseFull),
+        ("query_canceled", Unavailable),
+        ("lock_not_available", Unavailable),
+        ("admin_shutdown", Unavailable),
+        ("read_only_sql_transaction", Unavailable),
+        ("string_data_right_truncation", Unstorable),
+        ("undefined_table", DatabaseError),
+    ],
+)
+def test_what_the_server_says_is_told(opened: PostgresDatabase, condition: str, expected: type[DatabaseError]) -> None:
+    with pytest.raises(DatabaseError) as raised:
+        opened.read(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{condition}'; END $$")
+    assert type(raised.value) is expected
+    assert is_full(raised.value) == (condition == "disk_full")
     assert count(opened) == 0
 
 
