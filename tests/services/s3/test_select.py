@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.config import Config
 
+from clary.services.s3.select import MAX_PROCESSES
 from tests.services.s3.conftest import error_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.conftest import Client
 
 PEOPLE = b'name,age,city\nAda,36,London\nAlan,41,"Wilmslow, Cheshire"\nGrace,85,\n'
 CSV: dict[str, Any] = {"CSV": {"FileHeaderInfo": "USE"}}
@@ -134,6 +138,28 @@ def test_hostile_expressions_reach_nothing(select: Any, s3: Any, tmp_path: Path,
         select(PEOPLE, expression.format(file=secret, folder=tmp_path))
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert [each.name for each in tmp_path.iterdir()] == ["secret.csv"]
+
+
+def test_no_more_at_a_time_than_the_machine_can_bear(client: Client, s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=PEOPLE)
+    impatient = client("s3", config=Config(retries={"total_max_attempts": 1}))
+    asked: dict[str, Any] = {
+        "Bucket": bucket,
+        "Key": "k",
+        "Expression": "SELECT repeat('x', 1000) FROM s3object, range(100000)",
+        "ExpressionType": "SQL",
+        "InputSerialization": CSV,
+        "OutputSerialization": TEXT,
+    }
+    unread = [impatient.select_object_content(**asked)["Payload"] for _ in range(MAX_PROCESSES)]
+    refused = error_of(impatient.select_object_content, **asked)
+    assert (refused["Code"], refused["Status"]) == ("Busy", 503)
+    for answer in unread:
+        answer.close()
+    # Whoever goes away leaves room for others, as soon as it is noticed.
+    asked["Expression"] = "SELECT name FROM s3object"
+    patient = client("s3", config=Config(retries={"total_max_attempts": 8, "mode": "standard"}))
+    assert list(patient.select_object_content(**asked)["Payload"])
 
 
 def test_what_is_refused(s3: Any, bucket: str) -> None:

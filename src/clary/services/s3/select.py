@@ -37,6 +37,8 @@ MAX_EXPRESSION_BYTES = 256 << 10
 MAX_INPUT_BYTES = 4 << 30
 """The most that a compressed object may grow to."""
 TIMEOUT_S = 120.0
+MAX_PROCESSES = 4
+"""As many expressions are answered at the same time."""
 
 _RECORDS_BYTES = 1 << 16
 _FORMATS = ("CSV", "JSON", "Parquet")
@@ -51,17 +53,27 @@ class SelectError(ServiceError):
         self.code = code  # type: ignore[misc]  # each has its own
 
 
+class Busy(ServiceError):
+    """There are as many expressions under way as there may be; clients try again by themselves."""
+
+    status = 503
+
+
 class Select:
     """Answers expressions by DuckDB, in a process of its own for each."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._running: list[Process] = []
 
     async def select_object_content(self, ctx: Context, request: api.SelectObjectContentRequest) -> Document:
         """The records that an expression selects, as a stream of events."""
         if find_spec("duckdb") is None:
             raise NotSupported("SelectObjectContent needs DuckDB here: install clary[select].")
         task = _task(request)
+        self._running = [process for process in self._running if process.returncode is None]
+        if len(self._running) >= MAX_PROCESSES:
+            raise Busy("The service is unavailable. Try again later.")
         bucket = bucket_of(self._platform, request)
         version = readable(self._platform, ctx, bucket, request["Key"], None, content=True)
         refuse_archived(ctx, version)
@@ -72,6 +84,7 @@ class Select:
             processed = await _unpack(body, file, request["InputSerialization"].get("CompressionType") or "NONE")
             stats = {"BytesScanned": version.size, "BytesProcessed": processed}
             process = await _started(task, file)
+            self._running.append(process)
             first = await _first(process)
         finally:
             file.close()
