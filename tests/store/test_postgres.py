@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -186,6 +186,19 @@ def test_a_transaction_goes_on_after_an_error_in_another(opened: PostgresDatabas
     with pytest.raises(DatabaseError):
         put(opened, "a")
     assert count(opened) == 1
+
+
+def test_an_error_that_was_overlooked_undoes_the_transaction_aloud(opened: PostgresDatabase) -> None:
+    def overlook() -> None:
+        with opened.write() as connection:
+            connection.execute(INSERT, ("a", 1))
+            with suppress(DatabaseError):
+                connection.execute(INSERT, ("a", 2))
+
+    with pytest.raises(DatabaseError, match="undone"):
+        overlook()
+    assert count(opened) == 0
+    put(opened, "a")
 
 
 def test_a_newer_layout_is_refused(opened: PostgresDatabase, url: str) -> None:

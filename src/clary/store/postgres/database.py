@@ -77,7 +77,7 @@ class PostgresDatabase(Database):
             self._local.session = session
             try:
                 yield session
-                session.run("COMMIT")
+                session.commit()
             except BaseException:
                 session.roll_back()
                 raise
