@@ -104,3 +104,10 @@ def test_doctor_tells_about_this_machine(tmp_path: Path, capsys: pytest.CaptureF
 def test_commands_that_need_a_server_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "--home", str(tmp_path)]) == 1
     assert "not running" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    # The reader is gone before the first line is written.
+    script = f"{sys.executable} -m clary.cli doctor --home {tmp_path} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")

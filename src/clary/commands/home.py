@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,10 @@ def opened(options: argparse.Namespace) -> Iterator[Home]:
     settings = load(os.environ, home=options.home)
     if not (settings.home / FOLDER).is_dir():
         raise ValueError(f"nothing was ever asked of a platform in {settings.home}")
-    try:
-        with closing(open_database(settings)) as database, closing(open_index(settings, database)) as index:
-            yield Home(settings, Records(database), index)
-    except (DatabaseError, OSError) as error:
-        raise ValueError(f"{place(settings)} cannot be used: {error}") from error
+    with ExitStack() as stack:
+        try:
+            database = stack.enter_context(closing(open_database(settings)))
+            index = stack.enter_context(closing(open_index(settings, database)))
+        except (DatabaseError, OSError) as error:
+            raise ValueError(f"{place(settings)} cannot be used: {error}") from error
+        yield Home(settings, Records(database), index)

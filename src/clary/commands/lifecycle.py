@@ -51,9 +51,12 @@ def lifecycle_command(options: argparse.Namespace) -> int:
         bucket = records.by_arn(f"arn:aws:s3:::{options.bucket}")
         if bucket is None:
             raise ValueError(f"there is no bucket {options.bucket}")
-        found = _planned(objects, bucket) if options.dry_run else [_done(records, bucket)]
-        for each in found:
+        nothing = True
+        for each in _planned(objects, bucket) if options.dry_run else [_done(records, bucket)]:
+            nothing = False
             print(json.dumps(each) if options.json else _line(each))
+        if nothing and not options.json:
+            print("nothing is due")
     return 0
 
 
