@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clary.auth import entities, policy
 from clary.auth.check import Check
@@ -35,8 +35,7 @@ class _Holder:
     behind: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """What was decided about one check of a call, and why."""
 
     check: Check

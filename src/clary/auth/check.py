@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from clary.auth.patterns import Lookup
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One permission that a call needs: `action` on `resource`.
 
     Attributes:
@@ -28,7 +27,7 @@ class Check:
 
     action: str
     resource: str = "*"
-    keys: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    keys: Mapping[str, str | Sequence[str]] = MappingProxyType({})
     resource_policies: tuple[str, ...] = ()
     owner: str = ""
     anonymous: bool = False

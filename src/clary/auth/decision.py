@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clary.auth.policy import Policy, Statement
 from clary.auth.principals import Match
@@ -28,8 +28,7 @@ class PolicyKind(Enum):
     TRUST = "role trust policy"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The outcome, and which policy brought it about.
 
     `statement` is None where a lacking Allow decided; then `kind` tells where it lacks.
@@ -58,8 +57,7 @@ Grant = tuple[Match, Statement]
 """A statement of the resource's policy that allows, and how it names the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One request as policies see it."""
 
     principal: Principal

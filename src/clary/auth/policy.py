@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -27,8 +27,7 @@ class InvalidPolicy(ValueError):
     """The document is no policy; the text is AWS's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where statements come from.
 
     `kind` is the type of the policy as the policy simulator tells it: `user`, `group` or `role` for inline policies,

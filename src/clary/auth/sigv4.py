@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from clary.auth import canonical, errors, presigned, sigv2
 from clary.auth.errors import Family
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from clary.clock import Clock
 
 _MAX_SIGNING_KEYS = 4096
+_STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_MILLISECOND = timedelta(milliseconds=1)
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 +Credential=([^/, ]+)/(\d{8})/([^/, ]*)/([^/, ]+)/aws4_request, *"
     r"SignedHeaders=([^, ]+), *Signature=([0-9a-f]{64})"
@@ -38,15 +40,14 @@ _ONE_MECHANISM = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """What a verified signature tells."""
 
     principal: Principal
     region: str = ""
     verifiers: tuple[Verify, Verify] | None = None
     """For the chunks and for the trailer of a body that is signed chunk by chunk."""
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = MappingProxyType({})
     """What conditions of policies may ask about it, by key in lower case."""
 
 
@@ -123,13 +124,13 @@ class Authenticator:
         headers = http.headers
         credential = self._credential(family, access_key, headers.get("x-amz-security-token", ""))
         moment = headers.get("x-amz-date", "")
-        signed_at = self._refuse_skew(family, moment, date)
+        age = self._refuse_skew(family, moment, date)
         declared = headers.get("x-amz-content-sha256", "")
         payload = self._payload(http, declared, family)
         request = canonical.request(http, signed_headers, payload, http.query, s3=family is Family.S3)
         scope = Scope(date, region, service)
         self._compare(family, credential, scope, moment, request, given)
-        keys = self._keys(family, "REST-HEADER", signed_at, declared)
+        keys = _keys(family, "REST-HEADER", age, declared)
         if declared not in SIGNED_CHUNKS:
             return Signature(credential.principal, region, keys=keys)
         chain = ChunkVerifier(self._signing_key(credential.secret, scope), scope, moment, given)
@@ -141,7 +142,8 @@ class Authenticator:
             raise errors.wrong_service(family, signed.service, service)
         credential = self._credential(family, signed.access_key, signed.token)
         signed_at = _moment(signed.date_time, signed.date, family)
-        presigned.refuse_expired(signed, signed_at, self._clock.now(), family)
+        now = self._clock.now()
+        presigned.refuse_expired(signed, signed_at, now, family)
         declared = http.headers.get("x-amz-content-sha256", "")
         if family is Family.S3:
             payload = declared or UNSIGNED_PAYLOAD
@@ -151,7 +153,7 @@ class Authenticator:
         request = canonical.request(http, signed.headers, payload, signed.query, s3=family is Family.S3)
         scope = Scope(signed.date, signed.region, service)
         self._compare(family, credential, scope, signed.date_time, request, signed.signature)
-        keys = self._keys(family, "REST-QUERY-STRING", signed_at, declared)
+        keys = _keys(family, "REST-QUERY-STRING", now - signed_at, declared)
         return Signature(credential.principal, signed.region, keys=keys)
 
     def _version_2(self, signed: SignedV2, where: str) -> Signature:
@@ -161,8 +163,7 @@ class Authenticator:
             raise errors.mismatch(Family.S3, signed.access_key, signed.signature, texts[0])
         keys = {"s3:authtype": where, "s3:signatureversion": "AWS"}
         if signed.moment is not None:
-            age_ms = int((self._clock.now() - signed.moment).total_seconds() * 1000)
-            keys["s3:signatureage"] = str(max(0, age_ms))
+            keys["s3:signatureage"] = _milliseconds(self._clock.now() - signed.moment)
         return Signature(credential.principal, keys=keys)
 
     def _credential(self, family: Family, access_key: str, token: str) -> Credential:
@@ -173,19 +174,13 @@ class Authenticator:
             raise errors.expired_token(family)
         return credential
 
-    def _refuse_skew(self, family: Family, moment: str, date: str) -> datetime:
+    def _refuse_skew(self, family: Family, moment: str, date: str) -> timedelta:
+        """The age of a signature; negative where the clock of the caller is ahead."""
         signed, now = _moment(moment, date, family), self._clock.now()
-        if abs(now - signed) > errors.MAX_SKEW:
+        age = now - signed
+        if abs(age) > errors.MAX_SKEW:
             raise errors.skewed(family, signed, now)
-        return signed
-
-    def _keys(self, family: Family, where: str, signed_at: datetime, declared: str) -> dict[str, str]:
-        """The condition keys of S3 that are about the signature."""
-        if family is not Family.S3:
-            return {}
-        age_ms = max(0, int((self._clock.now() - signed_at).total_seconds() * 1000))
-        keys = {"s3:authtype": where, "s3:signatureversion": "AWS4-HMAC-SHA256", "s3:signatureage": str(age_ms)}
-        return {**keys, "s3:x-amz-content-sha256": declared} if declared else keys
+        return age
 
     def _payload(self, http: Request, declared: str, family: Family) -> str:
         if family is Family.S3:
@@ -220,16 +215,27 @@ class Authenticator:
         return key
 
 
+def _keys(family: Family, where: str, age: timedelta, declared: str) -> dict[str, str]:
+    """The condition keys of S3 that are about the signature."""
+    if family is not Family.S3:
+        return {}
+    keys = {"s3:authtype": where, "s3:signatureversion": "AWS4-HMAC-SHA256", "s3:signatureage": _milliseconds(age)}
+    if declared:
+        keys["s3:x-amz-content-sha256"] = declared
+    return keys
+
+
+def _milliseconds(age: timedelta) -> str:
+    return str(max(0, age // _MILLISECOND))
+
+
 def _moment(stamp: str, date: str, family: Family) -> datetime:
     """The time of an `x-amz-date`, which must lie on the day of the credential scope."""
     try:
-        signed = datetime(
-            int(stamp[:4]), int(stamp[4:6]), int(stamp[6:8]), int(stamp[9:11]), int(stamp[11:13]), int(stamp[13:15]),
-            tzinfo=UTC,
-        )  # fmt: skip
+        signed = datetime.fromisoformat(stamp) if _STAMP.fullmatch(stamp) else None
     except ValueError:
         signed = None
-    if signed is None or len(stamp) != 16 or stamp[8] != "T" or stamp[15] != "Z":
+    if signed is None:
         if family is Family.S3:
             raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
         raise errors.malformed(family, "X-Amz-Date is missing or not a valid time.")

@@ -7,7 +7,6 @@ permissions for Amazon S3 API operations", Amazon S3 user guide.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from clary.context import PrincipalKind
@@ -171,7 +170,7 @@ def access(platform: Platform, ctx: Context, request: Document) -> Sequence[Chec
         check = bucket_check(f"s3:{action}", bucket, ctx, request_keys(request, ctx))
         own = ctx.principal.kind is PrincipalKind.ROOT and ctx.principal.account == bucket.account
         # Whoever locks everybody out by a policy needs a way back ("PutBucketPolicy", Amazon S3 API reference).
-        return [replace(check, resource_policies=())] if own and ctx.operation in _ALWAYS_ROOT else [check]
+        return [check._replace(resource_policies=())] if own and ctx.operation in _ALWAYS_ROOT else [check]
     target = Target(bucket, request["Key"], request.get("VersionId"))
     return object_checks(platform, ctx, target, actions, request)
 
