@@ -92,7 +92,25 @@ def test_other_conditions_hold(s3: Any, bucket: str) -> None:
     assert post(form["url"], image, b"1", "a.png")[0] == 204
     for change in ({"Content-Type": "text/html"}, {"Content-Type": "image/png,text/html"}, {"key": "out/k"}):
         assert post(form["url"], {**image, **change}, b"1")[0] == 403
-    assert post(form["url"], {**image, "tagging": "<Tagging/>"}, b"1")[0] == 501
+
+
+def test_a_form_may_bring_tags(s3: Any, bucket: str) -> None:
+    form = s3.generate_presigned_post(bucket, "k", Conditions=[["starts-with", "$tagging", ""]])
+    pairs = "".join(
+        f"<Tag><Key>{key}</Key><Value>{value}</Value></Tag>" for key, value in (("a b", "1&amp;2"), ("c", ""))
+    )
+    for namespace in ("", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'):
+        tagging = f"<Tagging{namespace}><TagSet>{pairs}</TagSet></Tagging>"
+        assert post(form["url"], {**form["fields"], "tagging": tagging}, b"1")[0] == 204
+        told = s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"]
+        assert told == [{"Key": "a b", "Value": "1&2"}, {"Key": "c", "Value": ""}]
+    for wrong in (
+        "no",
+        "<Tag/>",
+        "<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>",
+        "<!DOCTYPE a><Tagging/>",
+    ):
+        assert post(form["url"], {**form["fields"], "tagging": wrong}, b"1")[0] == 400
 
 
 def test_everybody_posts_into_public_buckets(s3: Any, make_bucket: Any) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
+from xml.etree import ElementTree
 
 from clary.auth.post_policy import refuse_violation
 from clary.auth.sigv4 import Authenticator
@@ -14,7 +15,7 @@ from clary.http import Reply
 from clary.services.s3 import integrity
 from clary.services.s3.access import Target, object_checks
 from clary.services.s3.bucket import bucket_of
-from clary.services.s3.errors import InvalidArgument
+from clary.services.s3.errors import InvalidArgument, MalformedXML
 from clary.services.s3.form import read_form
 from clary.services.s3.objects import store
 
@@ -88,7 +89,7 @@ class Post:
 def _refuse_unsupported(fields: Mapping[str, str]) -> None:
     for name in fields:
         known = name in _MEMBERS or name in _SIGNING or name.startswith(_METADATA)
-        if name == "tagging" or (name.startswith("x-amz-") and not known):
+        if name.startswith("x-amz-") and not known:
             raise NotSupported(f"Clary does not support the form field {name}.")
 
 
@@ -98,7 +99,27 @@ def _members(fields: Mapping[str, str]) -> Document:
     members: Document = {member: fields[name] for name, member in _MEMBERS.items() if name in fields}
     if until := members.get("ObjectLockRetainUntilDate"):
         members["ObjectLockRetainUntilDate"] = _moment(until)
+    if "tagging" in fields:
+        members["Tagging"] = urlencode(_tags(fields["tagging"]))
     return {"Metadata": metadata, **members}
+
+
+def _tags(text: str) -> list[tuple[str, str]]:
+    """The tags of a `<Tagging>` document, as PutObjectTagging takes it.
+
+    Raises:
+        MalformedXML: it is none.
+    """
+    if "<!" in text:
+        raise MalformedXML
+    try:
+        root = ElementTree.fromstring(text)  # noqa: S314  # without declarations nothing can be expanded
+    except ElementTree.ParseError:
+        raise MalformedXML from None
+    tags = [(tag.findtext("{*}Key"), tag.findtext("{*}Value")) for tag in root.iterfind("{*}TagSet/{*}Tag")]
+    if root.tag.rpartition("}")[2] != "Tagging" or any(key is None or value is None for key, value in tags):
+        raise MalformedXML
+    return [(str(key), str(value)) for key, value in tags]
 
 
 def _moment(text: str) -> datetime:
