@@ -35,9 +35,12 @@ def bucket_host(host: str, domain: str) -> BucketHost:
     elif name.endswith(f".{AWS_DOMAIN}"):
         label, direct = name[: -len(AWS_DOMAIN) - 1], False
     else:
-        return BucketHost()
+        return _NONE
     if website := _WEBSITE.fullmatch(label):
         return BucketHost(website[1], website=True)
     if service := _SERVICE.fullmatch(label):
         return BucketHost(service[1] or "")
-    return BucketHost(label) if direct else BucketHost()
+    return BucketHost(label) if direct else _NONE
+
+
+_NONE = BucketHost()

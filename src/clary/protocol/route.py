@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from clary.errors import RequestEntityTooLarge
@@ -44,8 +43,7 @@ _QUERY = frozenset({"query", "ec2"})
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One operation as a request calls it.
 
     `protocol` is the name that botocore gives it; `parameters` are the decoded labels of a REST path, or the fields of
@@ -77,6 +75,7 @@ class Router:
         for service in models.services:
             self._register(service)
         self._paths: dict[str, _PathRoutes] = {}
+        self._known: dict[tuple[str, str, str], tuple[OperationModel, Codec]] = {}
         self._s3: S3Routes | None = None
 
     def _register(self, service: str) -> None:
@@ -126,14 +125,19 @@ class Router:
         return self._call(service, match[2], CBOR)
 
     def _call(self, service: str, operation: str, protocol: str, parameters: Mapping[str, str] = _NONE) -> Call:
+        known = self._known.get((service, operation, protocol))
+        if known is None:
+            known = self._known[service, operation, protocol] = self._find(service, operation, protocol)
+        return Call(service, operation, protocol, known[0], parameters, known[1])
+
+    def _find(self, service: str, operation: str, protocol: str) -> tuple[OperationModel, Codec]:
         if protocol not in self._models.protocols(service):
             raise _unknown_operation(service, operation, protocol)
         try:
             model = self._models.operation(service, operation)
         except KeyError:
             raise _unknown_operation(service, operation, protocol) from None
-        codec = self.codecs.codec(service, operation, protocol)
-        return Call(service, operation, protocol, model, parameters, codec)
+        return model, self.codecs.codec(service, operation, protocol)
 
     async def _form_call(self, http: Request, service: str | None) -> Call:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from clary.bucket_host import bucket_host
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from clary.protocol.rest import Fields
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """What the host and path of a request name; empty where they do not."""
 
     bucket: str
@@ -65,8 +64,8 @@ class S3Routes:
                 place = (operation.http["method"], _KINDS[template], route.literals[0][0] if route.literals else "")
                 self._routes.setdefault(place, []).append(route)
         everything = (route for routes in self._routes.values() for route in routes)
-        self._telling = sorted({name for route in everything for name in route.required_headers})
-        self._plain: dict[tuple[str, str, tuple[str, ...]], str | None] = {}
+        self._telling = frozenset(name for route in everything for name in route.required_headers)
+        self._plain: dict[tuple[str, str, frozenset[str]], str | None] = {}
 
     def operation(self, method: str, address: Address, fields: Fields, headers: Mapping[str, str]) -> str | None:
         """The operation's name; None when S3 knows no such method for this kind of address."""
@@ -77,7 +76,7 @@ class S3Routes:
         if fields:
             return self._best(method, address, fields, headers)
         # Without a query string there are few kinds of requests, and most requests are of these.
-        kind = (method, address.kind, tuple([name for name in self._telling if name in headers]))
+        kind = (method, address.kind, self._telling.intersection(headers))
         if kind not in self._plain:
             self._plain[kind] = self._best(method, address, fields, headers)
         return self._plain[kind]
