@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from clary.auth.payload import SIGNED_CHUNKS, ChunkVerifier
 from clary.auth.post_policy import EntityTooLarge, refuse_violation
-from clary.auth.signing import Scope, signing_key
+from clary.auth.signing import Scope, SigningKey
 from clary.auth.sigv4 import Authenticator
 from clary.clock import SystemClock
 from clary.context import ANONYMOUS, PrincipalKind
@@ -314,15 +314,22 @@ def test_presigned_v2_of_a_host_bucket(credentials: Credentials, caller: Caller,
 
 def test_chunk_signatures_form_a_chain() -> None:
     scope = Scope("20260301", "eu-west-1", "s3")
-    key = signing_key("secret", scope)
+    key = _signing_key("secret", scope)
     moment, seed = "20260301T120000Z", "0" * 64
     first = _chunk_signature(key, scope, moment, seed, b"first")
     last = _chunk_signature(key, scope, moment, first, b"")
-    verifier = ChunkVerifier(key, scope, moment, seed)
+    verifier = ChunkVerifier(SigningKey("secret", scope), scope, moment, seed)
     verifier.verify_chunk(hashlib.sha256(b"first").hexdigest(), first)
     verifier.verify_chunk(hashlib.sha256(b"").hexdigest(), last)
-    again = ChunkVerifier(key, scope, moment, seed)
+    again = ChunkVerifier(SigningKey("secret", scope), scope, moment, seed)
     assert code(lambda: again.verify_chunk(hashlib.sha256(b"").hexdigest(), last)) == "SignatureDoesNotMatch"
+
+
+def _signing_key(secret: str, scope: Scope) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (*scope, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def _chunk_signature(key: bytes, scope: Scope, moment: str, previous: str, chunk: bytes) -> str:
@@ -340,7 +347,7 @@ def test_body_of_signed_chunks(authenticator: Authenticator, caller: Caller) -> 
     assert verifiers
     moment, seed = http.headers["x-amz-date"], http.headers["authorization"][-64:]
     scope = Scope(moment[:8], "eu-west-1", "s3")
-    key = signing_key(caller.keys.secret_key, scope)
+    key = _signing_key(caller.keys.secret_key, scope)
     content, previous = b"", seed
     for chunk in (b"first", b"second", b""):
         previous = _chunk_signature(key, scope, moment, previous, chunk)

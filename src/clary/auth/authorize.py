@@ -58,7 +58,7 @@ class Authorizer:
     def __init__(self, records: Records, clock: Clock) -> None:
         self._records = records
         self._clock = clock
-        self._loaded: tuple[int, dict[tuple[str, ...], _Holder]] = -1, {}
+        self._loaded: tuple[int, dict[tuple[str, str, str, tuple[str, ...]], _Holder]] = -1, {}
         self._documents: dict[tuple[Source, str], Policy] = {}
 
     def authorize(self, ctx: Context, checks: Sequence[Check]) -> list[Ruling]:
@@ -142,7 +142,7 @@ class Authorizer:
             # A dictionary of its own: another thread may still be filling the one before with what it read by then.
             holders = {}
             self._loaded = revision, holders
-        key = (principal.kind.value, principal.account, principal.name, *principal.session_policies)
+        key = (principal.kind.value, principal.account, principal.name, principal.session_policies)
         holder = holders.get(key)
         if holder is None:
             holder = holders[key] = self._load(principal)

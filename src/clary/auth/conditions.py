@@ -68,7 +68,10 @@ def _single(test: Test, key: str, negated: bool, optional: bool, lookup: Lookup)
     values = lookup(key)
     if not values:
         return optional or negated
-    return any(test(value, lookup) for value in values) is not negated
+    for value in values:
+        if test(value, lookup):
+            return not negated
+    return negated
 
 
 def _for_all(test: Test, key: str, negated: bool, optional: bool, lookup: Lookup) -> bool:  # noqa: ARG001  # as the others
@@ -102,6 +105,8 @@ def _text(value: object) -> str:
 def _equals(wanted: list[str]) -> Test:
     fixed = frozenset(each for each in wanted if "${" not in each)
     variable = [each for each in wanted if "${" in each]
+    if not variable:
+        return lambda value, _lookup: value in fixed
     return lambda value, lookup: value in fixed or any(value == fill(each, lookup) for each in variable)
 
 

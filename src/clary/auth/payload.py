@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import AsyncIterator, Callable
 
 from clary.auth import errors
 from clary.auth.errors import Family
-from clary.auth.signing import Scope, same
+from clary.auth.signing import Scope, SigningKey, same
 from clary.http import Body, BytesBody, Request
 
 Verify = Callable[[str, str], None]
@@ -56,7 +55,7 @@ class VerifiedBody:
 class ChunkVerifier:
     """Checks the chain of signatures inside of a body; chunks must come in order."""
 
-    def __init__(self, key: bytes, scope: Scope, moment: str, seed: str) -> None:
+    def __init__(self, key: SigningKey, scope: Scope, moment: str, seed: str) -> None:
         self._key = key
         self._where = f"{moment}\n{scope.text()}"
         self._previous = seed
@@ -80,8 +79,7 @@ class ChunkVerifier:
         self._verify(f"AWS4-HMAC-SHA256-TRAILER\n{self._where}\n{self._previous}\n{sha256_hex}", signature)
 
     def _verify(self, string_to_sign: str, signature: str) -> None:
-        wanted = hmac.digest(self._key, string_to_sign.encode(), "sha256").hex()
-        if not same(wanted, signature):
+        if not same(self._key.sign(string_to_sign), signature):
             raise errors.mismatch(Family.S3, signature=signature, string_to_sign=string_to_sign)
         self._previous = signature
 

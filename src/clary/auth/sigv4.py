@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -13,7 +12,7 @@ from clary.auth import canonical, errors, presigned, sigv2
 from clary.auth.errors import Family
 from clary.auth.payload import SIGNED_CHUNKS, UNSIGNED_PAYLOAD, ChunkVerifier, Verify, verify_body
 from clary.auth.post_policy import signed_form
-from clary.auth.signing import Scope, same, signing_key
+from clary.auth.signing import Scope, SigningKey, same
 from clary.context import ANONYMOUS, Principal
 from clary.errors import AccessDenied, ServiceError
 from clary.http import BytesBody, Request
@@ -62,7 +61,7 @@ class Authenticator:
         self._credentials = credentials
         self._clock = clock
         self._s3_domain = s3_domain
-        self._signing_keys: dict[tuple[str, Scope], bytes] = {}
+        self._signing_keys: dict[tuple[str, Scope], SigningKey] = {}
 
     def authenticate(self, http: Request, service: str, s3: bool) -> Signature:
         """The principal that signed `http` for the signing name `service`; replaces its body by a verifying one.
@@ -87,8 +86,7 @@ class Authenticator:
         credential = self._credential(Family.S3, signed.access_key, form.get("x-amz-security-token", ""))
         if signed.scope:
             date, region, service = signed.scope
-            key = self._signing_key(credential.secret, Scope(date, region, service))
-            wanted = hmac.digest(key, signed.policy.encode(), "sha256").hex()
+            wanted = self._signing_key(credential.secret, Scope(date, region, service)).sign(signed.policy)
         else:
             region, wanted = "", sigv2.signature(credential.secret, signed.policy)
         if not same(wanted, signed.signature):
@@ -201,17 +199,16 @@ class Authenticator:
         # Header values are bytes on the wire, held as Latin-1 text.
         digest = hashlib.sha256(request.encode("latin-1", "replace")).hexdigest()
         string_to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope.text()}\n{digest}"
-        key = self._signing_key(credential.secret, scope)
-        if not same(hmac.digest(key, string_to_sign.encode(), "sha256").hex(), given):
+        if not same(self._signing_key(credential.secret, scope).sign(string_to_sign), given):
             raise errors.mismatch(family, credential.principal.access_key, given, string_to_sign)
 
-    def _signing_key(self, secret: str, scope: Scope) -> bytes:
+    def _signing_key(self, secret: str, scope: Scope) -> SigningKey:
         name = (secret, scope)
         key = self._signing_keys.get(name)
         if key is None:
             if len(self._signing_keys) >= _MAX_SIGNING_KEYS:
                 self._signing_keys.clear()
-            key = self._signing_keys[name] = signing_key(secret, scope)
+            key = self._signing_keys[name] = SigningKey(secret, scope)
         return key
 
 
