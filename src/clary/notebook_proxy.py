@@ -52,7 +52,7 @@ class NotebookProxy:
     async def web_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Joins a web socket with one of a notebook instance, for example of a kernel."""
         record = self._record(scope["raw_path"].decode("latin-1"))
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = webproxy.headers_of(scope)
         admitted = record is not None and self._admitted(record, headers) and _same_origin(headers)
         await receive()
         if record is None or not admitted or record.status != "InService":

@@ -182,7 +182,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send, upstream: Upstream)
     """Joins a web socket that asks to be let in with one to the server, until either end closes it."""
     headers = {
         name: value
-        for name, value in request_headers(_headers(scope), upstream).items()
+        for name, value in request_headers(headers_of(scope), upstream).items()
         if name not in {"host", "connection"} and not name.startswith("sec-websocket-")
     }
     query = scope["query_string"].decode("latin-1")
@@ -234,5 +234,7 @@ async def _down(server: ClientConnection, send: Send) -> None:
     await send({"type": "websocket.close", "code": GONE_AWAY if code in {None, NO_STATUS} else code})
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers with which a web socket was asked for, by their names in lower case."""
+    # uvicorn leaves the names of a request that it reads a second time as they came.
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
