@@ -102,8 +102,8 @@ def customer_key(request: Members, prefix: str = "") -> bytes | None:
         InvalidArgument: something is missing, or does not fit together.
         InvalidEncryptionAlgorithmError: it is for another algorithm than the only one there is.
     """
-    names = (f"{prefix}SSECustomer{name}" for name in ("Algorithm", "Key", "KeyMD5"))
-    algorithm, text, md5 = (request.get(name) for name in names)
+    algorithm = request.get(f"{prefix}SSECustomerAlgorithm")
+    text, md5 = request.get(f"{prefix}SSECustomerKey"), request.get(f"{prefix}SSECustomerKeyMD5")
     if algorithm is None and text is None and md5 is None:
         return None
     if not algorithm:
