@@ -65,7 +65,7 @@ class Gateway:
         self._prefixes: tuple[str, ...] = ()
         self._headers: dict[str, Headers] = {}
         self._observers: dict[str, Observer] = {}
-        self._flush: asyncio.Task[None] | None = None
+        self._flush: asyncio.Future[None] | None = None
 
     def add_page(self, prefix: str, page: Page) -> None:
         """Serves every path that begins with `prefix` from `page` rather than as an AWS call."""
@@ -170,7 +170,7 @@ class Gateway:
         wanted = self._database.written
         while self._database.synced < wanted:
             if self._flush is None or self._flush.done():
-                self._flush = asyncio.create_task(asyncio.to_thread(self._database.sync))
+                self._flush = asyncio.get_running_loop().run_in_executor(None, self._database.sync)
             await asyncio.shield(self._flush)
 
     def _refuse(self, call: Call, error: ServiceError, request_id: str, path: str) -> Response:
