@@ -90,6 +90,9 @@ class Objects:
         md5 = digests.md5().hex()
         sealed_key = key.sealed if key else None
         content = Content(size, md5, protection.etag(md5), digests.values(), data, file, sealed_key)
+        if not file:
+            yield content
+            return
         async with self._kept_or_removed(content):
             yield content
 
