@@ -10,7 +10,7 @@ from clary.http import Reply
 from clary.services.s3 import encryption, integrity, mfa_delete, replication
 from clary.services.s3.access import Target, object_checks
 from clary.services.s3.archive import refuse_archived, restore_member
-from clary.services.s3.bucket import bucket_of, versioning_of
+from clary.services.s3.bucket import KIND, bucket_of, versioning_of
 from clary.services.s3.conditions import delete_condition, refuse_unmet, write_condition
 from clary.services.s3.errors import EntityTooLarge, InvalidRequest, MalformedXML
 from clary.services.s3.events import changed, deleted, marked
@@ -179,7 +179,8 @@ async def store(
     Raises:
         ServiceError: the bucket, the body or what is said about it is not as it must be.
     """
-    meta = meta_of(ctx, request, bucket_of(platform, request))
+    revision, bucket = platform.records.revision(KIND), bucket_of(platform, request)
+    meta = meta_of(ctx, request, bucket)
     refuse_unchecked(request)
     claims = integrity.claims(request)
     condition = write_condition(request)
@@ -189,7 +190,8 @@ async def store(
         checksum = await integrity.verified(platform.objects, claims, content, body, protection.customer_key)
         accept(content)
         # The bucket may have been deleted, or its versioning changed, while the body arrived.
-        bucket = bucket_of(platform, request)
+        if platform.records.revision(KIND) != revision:
+            bucket = bucket_of(platform, request)
         now = int(ctx.now.timestamp())
         new = NewObject(bucket.name, request["Key"], content.size, content.etag, now, checksum, meta)
         replication.mark(bucket, new.key, meta)
