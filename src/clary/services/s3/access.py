@@ -133,6 +133,8 @@ _BESIDE: Mapping[str, tuple[str, ...]] = {
 }
 """What a write of an object needs besides, and the members that make it need so."""
 
+_MEMBERS_BESIDE = frozenset(member for members in _BESIDE.values() for member in members)
+
 _OF_NEW_BUCKETS: Mapping[str, tuple[str, ...]] = {
     "s3:PutBucketAcl": ("ACL", *grants.HEADERS),
     "s3:PutBucketOwnershipControls": ("ObjectOwnership",),
@@ -180,7 +182,7 @@ def object_checks(
 ) -> list[Check]:
     """The permissions for an object, and those for what a write says beside its bytes."""
     needed = [f"s3:{_OF_VERSIONS.get(each, each) if target.version_id else each}" for each in actions]
-    if "PutObject" in actions:
+    if "PutObject" in actions and not _MEMBERS_BESIDE.isdisjoint(request):
         needed += [action for action, members in _BESIDE.items() if any(map(request.get, members))]
     if (request.get("IfMatch") or request.get("ETag") or "*") != "*" and _CONDITIONAL.intersection(actions):
         needed.append("s3:GetObject")
