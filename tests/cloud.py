@@ -54,6 +54,9 @@ class Cloud:
     def empty(self) -> None:
         """Forgets everything but what was compiled from the models."""
         self.parts.platform.records.clear()
+        with self.parts.database.write() as connection:
+            for table in ("objects", "contents", "uploads", "parts", "object_events"):
+                connection.execute(f"DELETE FROM {table}")
         self.parts.platform.audit.catch_up()
         self.parts.platform.audit.expire(_LATER_MS)
         self.clock.shift = timedelta()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERVICES = services()
-UNMODELLED = {"ValidationError"}
+UNMODELLED = {"InvalidParameterValue", "ValidationError"}
 """What AWS answers of every service in the query protocol, so that no model has it ("Common Error Types")."""
 
 by_service = pytest.mark.parametrize("name", SERVICES)

@@ -143,21 +143,21 @@ def test_who_comes_later_is_not_who_was_named(cloud: Cloud) -> None:
 
 
 def test_root_is_never_locked_out_of_a_bucket(cloud: Cloud) -> None:
-    s3 = cloud.client("s3")
-    s3.create_bucket(Bucket="locked", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3, bucket = cloud.client("s3"), "never-locked-out"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     statement = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
-        "Resource": ["arn:aws:s3:::locked", "arn:aws:s3:::locked/*"],
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
     }
-    s3.put_bucket_policy(Bucket="locked", Policy=json.dumps({"Version": "2012-10-17", "Statement": statement}))
-    assert refusal(s3.list_objects_v2, Bucket="locked")[0] == "AccessDenied"
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    assert refusal(s3.list_objects_v2, Bucket=bucket)[0] == "AccessDenied"
     ada = cloud.client("s3", user(cloud, allow("s3:*")))
-    assert refusal(ada.delete_bucket_policy, Bucket="locked")[0] == "AccessDenied"
-    assert s3.get_bucket_policy(Bucket="locked")["Policy"]
-    s3.delete_bucket_policy(Bucket="locked")
-    assert s3.list_objects_v2(Bucket="locked")["KeyCount"] == 0
+    assert refusal(ada.delete_bucket_policy, Bucket=bucket)[0] == "AccessDenied"
+    assert s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_a_bucket_policy_may_name_the_account_by_its_canonical_id(cloud: Cloud) -> None:
