@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import pytest
 from clary.agent import bundle
 from clary.agent.supervisor import cgroups_of
 from clary.agent.workload import Task
+from clary.compute import process
 from clary.compute.base import Archive, Bind
 from clary.compute.process import ProcessBackend
 from tests.compute.conftest import MIB, Bench
@@ -67,6 +69,18 @@ def test_starting_the_same_id_twice_gives_the_same_workload(any_bench: Bench) ->
     any_bench.wait(handles[0])
     any_bench.start("twice", "sh", "-c", "echo again")
     assert any_bench.log("twice") == ["once"]
+
+
+def test_a_workload_is_begun_after_all_when_the_platform_was_killed_before_the_fork(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(process, "_start_cold", lambda _: None)
+        handle = bench.start("unborn", "sh", "-c", "exit 3")
+    assert bench.backend.poll(handle).phase == "starting"
+    before = time.time() - 5
+    os.utime(bench.folder / "unborn" / bundle.TASK, (before, before))
+    assert bench.wait(handle).exit_code == 3
 
 
 def test_an_unknown_workload_is_gone(any_bench: Bench, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _BIRTH_S = 30.0
 """How long an agent may take, on a busy machine, until it has claimed its bundle."""
+_SLOW_BIRTH_S = 2.0
+"""After that another one is begun."""
 # Detaches before the imports, so that the platform waits for nothing but the start of an interpreter.
 _COLD = """
 import os, sys
@@ -146,6 +148,9 @@ class ProcessBackend:
         except FileNotFoundError:
             return Observation(phase="gone")
         if status is None and age_s < _BIRTH_S:
+            if age_s > _SLOW_BIRTH_S:
+                # The platform may have been killed between the task and the fork; a bundle takes one agent only.
+                _start_cold(folder)
             return Observation(phase="starting", isolation=self._machine.isolation)
         _clear(folder)
         end = {**(status or {}), "phase": "exited", "reason": "lost", "message": "the agent of the workload died"}
