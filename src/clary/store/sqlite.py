@@ -99,7 +99,8 @@ class SqliteDatabase(Database):
     @property
     def writing(self) -> bool:
         """Whether the calling thread is inside of `write`."""
-        return self.connection.in_transaction
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        return connection is not None and connection.in_transaction
 
     @property
     def written(self) -> int:

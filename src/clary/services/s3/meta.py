@@ -68,7 +68,8 @@ def meta_of(ctx: Context, request: Members, bucket: Record) -> Meta:
     _refuse_large(metadata)
     tagging = request.get("Tagging")
     acl = grants.asked(request, bucket)
-    refuse_public_acl(ctx, bucket, acl, "s3:PutObject", f"{bucket.arn}/{request['Key']}")
+    if acl:
+        refuse_public_acl(ctx, bucket, acl, "s3:PutObject", f"{bucket.arn}/{request['Key']}")
     tags = tags_of_query(tagging) if tagging else {}
     owner = _owner_of(ctx, bucket, acl)
     lock = lock_of(ctx, request, bucket)
@@ -103,9 +104,11 @@ def _owner_of(ctx: Context, bucket: Record, acl: grants.Acl) -> str:
     Source: "Controlling ownership of objects and disabling ACLs", Amazon S3 user guide. What the public writes is left
     to the owner of the bucket.
     """
-    writer, ownership = ctx.principal.account, ownership_of(bucket)
-    given = ownership == "BucketOwnerPreferred" and acl == grants.BUCKET_OWNER_FULL_CONTROL
-    return "" if writer == bucket.account or given or acls_are_off(bucket) else writer
+    writer = ctx.principal.account
+    if writer == bucket.account or acls_are_off(bucket):
+        return ""
+    given = ownership_of(bucket) == "BucketOwnerPreferred" and acl == grants.BUCKET_OWNER_FULL_CONTROL
+    return "" if given else writer
 
 
 def tags_of_query(text: str) -> dict[str, str]:
