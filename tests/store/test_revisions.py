@@ -102,6 +102,18 @@ def test_writes_that_concern_no_cache_leave_the_mark(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_transaction_that_changes_no_record_trusts_what_was_recalled(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "clary.db")
+    records = Records(database)
+    made = records.create(bucket())
+    before = records.revision("bucket")
+    with database.write():
+        assert records.revision("bucket") == before
+        records.update(replace(made, status="x"))
+        assert records.revision("bucket") != before
+    database.close()
+
+
 def test_processes_that_end_each_other_leave_no_false_mark(tmp_path: Path) -> None:
     here, there, reader = (Generation(tmp_path / "g") for _ in range(3))
     here.begin()

@@ -144,7 +144,10 @@ class Database(ABC):
 
     @abstractmethod
     def mark(self) -> object:
-        """Equal to an earlier answer only if no transaction that told `stale` has been committed since, by anyone."""
+        """Equal to an earlier answer only if no transaction that told `stale` has been committed since, by anyone.
+
+        Inside of `write`, neither may the own one have told it.
+        """
 
     @abstractmethod
     def stale(self) -> None:

@@ -20,12 +20,15 @@ class Revisions:
         self._unique = itertools.count(-1, -1)
 
     def of(self, kinds: Sequence[str]) -> int:
-        """A number that grows with every write to these kinds; one of its own for each call inside a transaction."""
-        if self._database.writing:
-            return next(self._unique)
+        """A number that grows with every write to these kinds.
+
+        A transaction gets one of its own for each call, unless nobody can have written since the last one.
+        """
         mark = self._database.mark()
         seen = self._seen
         if seen.mark != mark:
+            if self._database.writing:
+                return next(self._unique)
             seen = self._seen = self._look(mark, seen)
         number = 0
         for kind in kinds:

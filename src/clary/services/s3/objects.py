@@ -189,16 +189,19 @@ async def store(
     async with platform.objects.received(limited(body), (claims.algorithm,), protection) as content:
         checksum = await integrity.verified(platform.objects, claims, content, body, protection.customer_key)
         accept(content)
-        # The bucket may have been deleted, or its versioning changed, while the body arrived.
-        if platform.records.revision(KIND) != revision:
-            bucket = bucket_of(platform, request)
         now = int(ctx.now.timestamp())
-        new = NewObject(bucket.name, request["Key"], content.size, content.etag, now, checksum, meta)
-        replication.mark(bucket, new.key, meta)
-        with platform.objects.index.transaction():
-            version = platform.objects.index.put(new, content, versioning_of(bucket), condition)
-            changed(platform, ctx, bucket, version)
-        return bucket, version
+        new = NewObject(request["Bucket"], request["Key"], content.size, content.etag, now, checksum, meta)
+
+        def write() -> tuple[Record, Version]:
+            # The bucket may have been deleted, or its versioning changed, while the body arrived.
+            same = platform.records.revision(KIND) == revision
+            current = bucket if same else bucket_of(platform, request)
+            replication.mark(current, new.key, meta)
+            version = platform.objects.index.put(new, content, versioning_of(current), condition)
+            changed(platform, ctx, current, version)
+            return current, version
+
+        return await platform.objects.group.write(write)
 
 
 async def limited(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

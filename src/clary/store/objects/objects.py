@@ -11,6 +11,7 @@ from clary.http import FileSlices, Stored
 from clary.store.objects import scan
 from clary.store.objects.checksums import FULL_OBJECT, Digests
 from clary.store.objects.events import Events
+from clary.store.objects.group import Group
 from clary.store.objects.index import Index, named
 from clary.store.objects.listing import Page, PageQuery, list_keys, list_versions
 from clary.store.objects.readers import Readers
@@ -56,6 +57,7 @@ class Objects:
         self._readers = Readers(folder / "readers")
         self.sweeper = Sweeper(folder, files, partial(named, database), self._readers)
         self.index = Index(database, self.sweeper)
+        self.group = Group(self.index)
         self.uploads = Uploads(database, self.index)
         self.events = Events(database)
 

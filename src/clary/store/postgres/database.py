@@ -94,7 +94,9 @@ class PostgresDatabase(Database):
         return getattr(self._local, "session", None) is not None
 
     def mark(self) -> object:
-        """How many writes there have been to records of any kind."""
+        """How many writes there have been to records of any kind; a transaction, which sees more, trusts nothing."""
+        if self.writing:
+            return object()
         session, total = self._pool.first(Session.total)
         self._pool.give(session)
         return total
