@@ -14,11 +14,11 @@ def test_a_task_survives_json() -> None:
         env={"A": "1"},
         cpus=0.5,
         memory_bytes=1,
-        hosts=("algo-2",),
+        hosts={"algo-2": "127.0.0.2"},
         timeout_s=1.5,
         forwards=(Forward("169.254.169.254", 80, "/s"),),
         binds=(Bind(Path("/x"), "/y", writable=True),),
-        archives=(Archive("ml/model", Path("/z")),),
+        archives=(Archive("ml/model", "model.tar.gz"),),
         root=Path("/r"),
     )
     task = Task(workload=workload, isolation="none", cgroups={"cpu": "/c"}, readonly=("/p",), notify="/n")

@@ -177,23 +177,25 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_results_are_packed_after_the_end(any_bench: Bench, tmp_path: Path) -> None:
-    model, output = tmp_path / "model.tar.gz", tmp_path / "output.tar.gz"
+def test_results_are_packed_after_the_end(any_bench: Bench) -> None:
+    model, output = (any_bench.folder / "archive" / name for name in ("model.tar.gz", "output.tar.gz"))
     any_bench.run(
         "archive",
         "sh",
         "-c",
         "mkdir -p /opt/ml/model/code; echo m > /opt/ml/model/weights; echo c > /opt/ml/model/code/a.py",
-        archives=(Archive("ml/model", model), Archive("ml/output/data", output)),
+        archives=(Archive("ml/model", "model.tar.gz"), Archive("ml/output/data", "output.tar.gz")),
     )
     with tarfile.open(model) as tar:
         assert sorted(tar.getnames()) == ["code", "code/a.py", "weights"]
     assert not output.exists()
 
 
-def test_a_result_folder_that_leads_elsewhere_is_not_packed(any_bench: Bench, tmp_path: Path) -> None:
-    target = tmp_path / "model.tar.gz"
-    seen = any_bench.run("escape", "sh", "-c", "ln -s /etc /opt/ml/model", archives=(Archive("ml/model", target),))
+def test_a_result_folder_that_leads_elsewhere_is_not_packed(any_bench: Bench) -> None:
+    target = any_bench.folder / "escape" / "model.tar.gz"
+    seen = any_bench.run(
+        "escape", "sh", "-c", "ln -s /etc /opt/ml/model", archives=(Archive("ml/model", "model.tar.gz"),)
+    )
     assert seen.reason == "archive"
     assert not target.exists()
 
@@ -298,8 +300,8 @@ def test_no_file_of_the_agent_is_open_inside(bench: Bench) -> None:
 @needs_namespaces
 def test_host_names_resolve_inside(bench: Bench) -> None:
     code = "import socket; print(*(socket.gethostbyname(n) for n in ('algo-1', 'algo-2', 'localhost')))"
-    bench.run("hosts", "python", "-c", code, hosts=("algo-2",))
-    assert bench.log("hosts") == ["127.0.0.1 127.0.0.1 127.0.0.1"]
+    bench.run("hosts", "python", "-c", code, hosts={"algo-2": "127.0.0.2"})
+    assert bench.log("hosts") == ["127.0.0.1 127.0.0.2 127.0.0.1"]
 
 
 @needs_namespaces

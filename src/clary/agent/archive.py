@@ -6,6 +6,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from clary.agent.workload import Archive
@@ -14,20 +15,20 @@ if TYPE_CHECKING:
 _COMPRESSION = 1
 
 
-def pack(bundle: Path, archive: Archive) -> bool:
-    """Write the archive with the folder's entries at its root; False when there was nothing to pack.
+def pack(bundles: Sequence[Path], archive: Archive) -> bool:
+    """Write the archive into the first of `bundles` with the entries of its folder in all of them at its root.
+
+    False when there was nothing to pack.
 
     Raises:
-        OSError: the folder cannot be read or the archive not written.
-        ValueError: the workload replaced the folder by a link out of the bundle.
+        OSError: a folder cannot be read or the archive not written.
+        ValueError: a workload replaced the folder by a link out of its bundle.
     """
-    source = bundle / archive.source
-    if not source.resolve().is_relative_to(bundle.resolve()):
-        raise ValueError(f"{archive.source} leads out of the workload's folder")
-    entries = sorted(source.iterdir()) if source.is_dir() else []
+    entries = [entry for bundle in bundles for entry in _entries(bundle, archive.source)]
     if not entries and not archive.keep_empty:
         return False
-    draft = archive.target.with_name(f".{archive.target.name}.part")
+    target = bundles[0] / archive.target
+    draft = target.with_name(f".{target.name}.part")
     draft.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(draft, "w:gz", compresslevel=_COMPRESSION) as tar:
@@ -37,8 +38,15 @@ def pack(bundle: Path, archive: Archive) -> bool:
         # On a full disk its room is what the end of the workload needs to be written down.
         draft.unlink(missing_ok=True)
         raise
-    draft.replace(archive.target)
+    draft.replace(target)
     return True
+
+
+def _entries(bundle: Path, name: str) -> list[Path]:
+    folder = bundle / name
+    if not folder.resolve().is_relative_to(bundle.resolve()):
+        raise ValueError(f"{name} leads out of the workload's folder")
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

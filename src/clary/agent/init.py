@@ -107,6 +107,8 @@ def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
             raise OSError("an instance needs a sandbox, which this machine does not allow")
         if not workload.network:
             raise OSError("network isolation needs a sandbox, which this machine does not allow")
+        if len(workload.hosts) > 1:
+            raise OSError("several hosts need sandboxes, which this machine does not allow")
         (scratch / "root").mkdir(parents=True, exist_ok=True)
         return
     installed = (Bind(Path(path).resolve(), path) for path in task.readonly)
@@ -117,7 +119,7 @@ def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
         binds=(*sandbox.folders(scratch, workload.bundle, workload.root), *installed, *workload.binds),
         cgroups=cgroups.view(),
         memory_bytes=workload.memory_bytes,
-        network=workload.network,
+        network=workload.network or workload.network_of is not None,
         forwards=workload.forwards,
         layers=workload.root or scratch,
         changeable=task.changeable,

@@ -71,7 +71,7 @@ def _smallest_view(folder: Path, *, network: bool) -> sandbox.View:
     return sandbox.View(
         base=folder,
         hostname="probe",
-        hosts=(),
+        hosts={},
         binds=(),
         cgroups={},
         memory_bytes=1 << 20,

@@ -52,7 +52,8 @@ class View:
     base: Path
     """An empty folder of this machine, on which the new root is assembled."""
     hostname: str
-    hosts: tuple[str, ...]
+    hosts: Mapping[str, str]
+    """Addresses by name."""
     binds: tuple[Bind, ...]
     cgroups: Mapping[str, Path]
     memory_bytes: int
@@ -186,10 +187,14 @@ def _settings(view: View) -> None:
         _show(view.root / "etc", "/etc", writable=True)
         _copy_settings(etc)
     _replace(etc / "hostname", f"{view.hostname}\n".encode())
-    names = " ".join(dict.fromkeys(("localhost", view.hostname, *view.hosts)))
-    _replace(etc / "hosts", f"127.0.0.1 {names}\n::1 localhost ip6-localhost\n".encode())
+    _replace(etc / "hosts", _addresses({view.hostname: "127.0.0.1", **view.hosts}).encode())
     with suppress(OSError):
         _replace(etc / "resolv.conf", _resolver())
+
+
+def _addresses(hosts: Mapping[str, str]) -> str:
+    lines = [f"{address} {name}" for name, address in hosts.items()]
+    return "\n".join(["127.0.0.1 localhost", "::1 localhost ip6-localhost", *lines, ""])
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -30,6 +30,9 @@ _FULL_BYTES = 1 << 16
 """A workload that fails with less room than this left has probably failed for want of it."""
 _LONGEST_S = 3600.0
 """The longest time that select accepts anywhere."""
+_PEER_S = 30.0
+"""How long to wait for the host whose network is to be shared."""
+_PEER_LOOK_S = 0.005
 _FOLDER_S = 2.0
 """How often to look whether the state folder is still there."""
 
@@ -113,7 +116,7 @@ class Supervisor:
         output_read, output = os.pipe2(os.O_CLOEXEC)
         report_read, report = os.pipe2(os.O_CLOEXEC)
         if self._task.isolation == "namespaces":
-            new_process_namespace()
+            new_process_namespace(self._peer())
         elif not self._cgroups.limits_cpu and _LINUX:
             _pin(self._workload.cpus)
         self._init = os.fork()
@@ -127,6 +130,18 @@ class Supervisor:
         self._streams = {output_read, report_read}
         self._selector.register(output_read, selectors.EVENT_READ, self._on_output)
         self._selector.register(report_read, selectors.EVENT_READ, self._on_report)
+
+    def _peer(self) -> int | None:
+        """A descriptor of the first process of the workload whose network is shared, once that has begun."""
+        folder = self._workload.network_of
+        if folder is None:
+            return None
+        for _ in range(round(_PEER_S / _PEER_LOOK_S)):
+            status = bundle.read(folder / bundle.STATUS) or {}
+            if "init" in status:
+                return os.pidfd_open(status["init"])
+            time.sleep(_PEER_LOOK_S)
+        raise OSError("the host whose network is to be shared does not begin")
 
     def _start_relay(self) -> socket.socket:
         """A process of its own outside the sandbox, because it serves connections while this one may be packing."""
@@ -181,6 +196,7 @@ class Supervisor:
             self._status["started_at"] = time.time()
             if self._workload.timeout_s is not None:
                 self._timeout_at = time.monotonic() + self._workload.timeout_s
+            self._status["init"] = self._init
             self._sessions.open(self._init)
             self._tell("running")
             # A wish to stop may have come before anybody could hear the signal.
@@ -287,7 +303,7 @@ class Supervisor:
     def _archive(self) -> str:
         try:
             for wanted in self._workload.archives:
-                archive.pack(self._folder, wanted)
+                archive.pack([self._folder], wanted)
         except (OSError, ValueError) as error:
             self._reason = self._reason or "archive"
             return str(error)
@@ -319,9 +335,16 @@ class Supervisor:
             sender.sendto(self._workload.id.encode(), address)
 
 
-def new_process_namespace() -> None:
-    """Let the next child be process 1 of a namespace of its own, by way of a user namespace when not root."""
-    if os.geteuid() == 0:
+def new_process_namespace(peer: int | None = None) -> None:
+    """Let the next child be process 1 of a namespace of its own, by way of a user namespace when not root.
+
+    It shares the network of the process behind the descriptor `peer`, if one is given.
+    """
+    root = os.geteuid() == 0
+    if peer is not None:
+        linux.join(peer, linux.CLONE_NEWNET if root else linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
+        os.close(peer)
+    if root or peer is not None:
         linux.unshare(linux.CLONE_NEWPID)
         return
     user, group = os.geteuid(), os.getegid()

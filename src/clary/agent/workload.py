@@ -30,7 +30,8 @@ class Archive:
     """A folder below the bundle that the agent packs into a `.tar.gz` after the end; an empty one gives no file."""
 
     source: str
-    target: Path
+    target: str
+    """Name of the archive, in the bundle."""
     keep_empty: bool = False
     """Write an archive even of an empty or missing folder."""
 
@@ -62,13 +63,15 @@ class Workload:
     pids: int = 2048
     cwd: str = ML_ROOT
     hostname: str = "algo-1"
-    hosts: tuple[str, ...] = ()
-    """Further names that resolve to this machine inside."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of the hosts of its cluster by name, its own among them."""
     timeout_s: float | None = None
     grace_s: float = 120.0
     """Time between SIGTERM and SIGKILL after `timeout_s`."""
     network: bool = True
     """False leaves only a loopback device of its own."""
+    network_of: Path | None = None
+    """Bundle of the workload without network whose loopback device it shares instead."""
     forwards: tuple[Forward, ...] = ()
     """Servers of this machine that a workload without network may reach all the same."""
     binds: tuple[Bind, ...] = ()
@@ -105,14 +108,12 @@ class Task:
         """The task that `to_json` wrote."""
         workload = dict(value["workload"])
         workload["bundle"] = Path(workload["bundle"])
-        workload["root"] = Path(workload["root"]) if workload["root"] else None
+        for name in ("root", "network_of"):
+            workload[name] = Path(workload[name]) if workload[name] else None
         workload["command"] = tuple(workload["command"])
-        workload["hosts"] = tuple(workload["hosts"])
         workload["binds"] = tuple(Bind(Path(b["source"]), b["target"], b["writable"]) for b in workload["binds"])
         workload["forwards"] = tuple(Forward(**forward) for forward in workload["forwards"])
-        workload["archives"] = tuple(
-            Archive(a["source"], Path(a["target"]), a["keep_empty"]) for a in workload["archives"]
-        )
+        workload["archives"] = tuple(Archive(**archive) for archive in workload["archives"])
         folders = {name: tuple(value[name]) for name in ("readonly", "changeable")}
         return cls(**{**value, **folders, "workload": Workload(**workload)})
 

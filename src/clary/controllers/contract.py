@@ -18,8 +18,8 @@ from clary.instance_types import GIB, lookup
 
 if TYPE_CHECKING:
     from clary.compute.base import Observation
+    from clary.controllers.cluster import Host
 
-HOST = "algo-1"
 PACKAGES = "CLARY_ENV_CACHE"
 """Variable by which the launcher and the model server know the package folder."""
 
@@ -60,20 +60,21 @@ def package_folder(home: Path, role_arn: str) -> Bind:
     return Bind(folder, str(folder), writable=True)
 
 
-def resource_config(instance_type: str) -> dict[str, Any]:
-    """resourceconfig.json of a cluster of one."""
-    group = "homogeneousCluster"
+def resource_config(instance_type: str, host: Host) -> dict[str, Any]:
+    """resourceconfig.json of one host of a cluster."""
+    group, hosts = "homogeneousCluster", list(host.addresses)
     return {
-        "current_host": HOST,
+        "current_host": host.name,
         "current_instance_type": instance_type,
         "current_group_name": group,
-        "hosts": [HOST],
-        "network_interface_name": "eth0",
-        "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": [HOST]}],
+        "hosts": hosts,
+        # The hosts of a cluster on this machine reach each other by its loopback device.
+        "network_interface_name": "lo",
+        "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": hosts}],
     }
 
 
-def write_training_config(ml: Path, spec: dict[str, Any]) -> None:
+def write_training_config(ml: Path, spec: dict[str, Any], host: Host) -> None:
     """Writes hyperparameters.json, inputdataconfig.json and resourceconfig.json."""
     config = ml / "input" / "config"
     config.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def write_training_config(ml: Path, spec: dict[str, Any]) -> None:
     files = {
         "hyperparameters": spec.get("HyperParameters", {}),
         "inputdataconfig": channels,
-        "resourceconfig": resource_config(spec["ResourceConfig"]["InstanceType"]),
+        "resourceconfig": resource_config(spec["ResourceConfig"]["InstanceType"], host),
     }
     for name, content in files.items():
         (config / f"{name}.json").write_text(json.dumps(content))

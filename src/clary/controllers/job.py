@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from clary.agent.bundle import remove
+from clary.controllers.cluster import Cluster, Host
 from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
 from clary.controllers.joblog import JobLog, ensure_group
 from clary.controllers.staging import Stager, StagingError
 from clary.controllers.states import States, transition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from clary.compute.base import Backend, Observation, Workload
@@ -45,16 +47,20 @@ class JobController(ABC):
         self._capacity = capacity
 
     @abstractmethod
-    def prepare(self, record: Record, bundle: Path, stager: Stager) -> Workload:
-        """Brings the data in and tells what to run.
+    def count(self, record: Record) -> int:
+        """How many hosts the job has."""
+
+    @abstractmethod
+    def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
+        """Brings the data of one host in and tells what to run there.
 
         Raises:
             StagingError: the job fails with this reason.
         """
 
     @abstractmethod
-    def bring_out(self, record: Record, bundle: Path, stager: Stager, seen: Observation) -> Record:
-        """Brings results to S3; called once the workload has ended, in whatever way.
+    def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:
+        """Brings results to S3; called once the workloads have ended, in whatever way.
 
         Raises:
             StagingError: the job fails with this reason.
@@ -62,7 +68,7 @@ class JobController(ABC):
 
     @abstractmethod
     def failure(self, record: Record, bundle: Path, seen: Observation) -> str:
-        """Why the job failed, in AWS's words; empty when it did not."""
+        """Why the job failed, in AWS's words; empty when it did not. `bundle` is that of the host that failed first."""
 
     def enter(self, record: Record, phase: str, now: datetime) -> Record:  # noqa: ARG002  # a hook
         """The record as a phase begins (Downloading, Training, Completed, ...); a hook for secondary statuses."""
@@ -79,7 +85,7 @@ class JobController(ABC):
         if record.status in self.states.terminal:
             return self._clean(record)
         try:
-            if "Handle" in record.observed:
+            if "Handles" in record.observed:
                 return self._watch(record, now)
             return self._begin(record, now)
         except (StagingError, RoleGone) as error:
@@ -92,46 +98,47 @@ class JobController(ABC):
     # Phases
 
     def _begin(self, record: Record, now: datetime) -> Record:
-        if record.status == "Stopping" and self._backend.find(self.workload_id(record), self.bundle(record)) is None:
+        cluster = self.cluster(record)
+        handles = cluster.find()
+        if record.status == "Stopping" and not handles:
             return self._finish(record, "Stopped")
-        if not self._capacity.admit(self.workload_id(record)):
+        if not self._capacity.admit(self.job_id(record)):
             return replace(self.enter(record, "Pending", now), due=now + timedelta(seconds=LOOK_S))
-        bundle = self.bundle(record)
-        handle = self._backend.find(self.workload_id(record), bundle)
-        if handle is None:
+        if not handles:
             record = self._with_secret(self.enter(record, "Downloading", now))
             # Stored at once: Describe tells the phase, and the workload may ask for credentials with the secret.
             record = self._platform.records.update(record)
-            remove(bundle)
+            remove(self.folder(record))
             try:
-                workload = self.prepare(record, bundle, self.stager(record))
+                workloads = [self.prepare(record, host, self.stager(record)) for host in cluster.hosts]
             except (StagingError, RoleGone) as error:
                 # Only the record as it was stored just now can be stored again.
                 return self._finish(record, "Failed", str(error))
-            handle = self._backend.start(workload)
+            handles = cluster.start(workloads)
         started = self._platform.clock.now()
-        observed = {**record.observed, "Handle": handle, "StartedAt": started}
+        observed = {**record.observed, "Handles": handles, "StartedAt": started}
         record = replace(record, observed=observed)
         return replace(
             self.enter(record, "Training", started), due=started + timedelta(seconds=LOOK_S), modified=started
         )
 
     def _watch(self, record: Record, now: datetime) -> Record:
-        self._capacity.hold(self.workload_id(record))
-        seen = self._backend.poll(record.observed["Handle"])
+        self._capacity.hold(self.job_id(record))
+        cluster, handles = self.cluster(record), record.observed["Handles"]
+        seen = cluster.watch(handles)
         record = self._take_over(record)
         if seen.phase not in {"exited", "gone"}:
             if record.status == "Stopping" and not record.observed.get("StopSent"):
-                self._backend.stop(record.observed["Handle"], GRACE_S)
+                cluster.stop(handles, GRACE_S)
                 record = replace(record, observed={**record.observed, "StopSent": True})
-            pause = 0.0 if self.log(record).is_far_behind(self._platform) else LOOK_S
-            return replace(record, due=now + timedelta(seconds=pause))
+            behind = any(self.log(record, host).is_far_behind(self._platform) for host in cluster.hosts)
+            return replace(record, due=now + timedelta(seconds=0.0 if behind else LOOK_S))
         while (rest := self._take_over(record)) is not record:
             record = rest
         return self._conclude(record, seen)
 
     def _conclude(self, record: Record, seen: Observation) -> Record:
-        bundle = self.bundle(record)
+        cluster = self.cluster(record)
         ended = seen.ended_at or self._platform.clock.now()
         record = replace(record, observed={**record.observed, "EndedAt": ended})
         if seen.reason == "sandbox":
@@ -139,12 +146,12 @@ class JobController(ABC):
         if seen.reason == "archive" and seen.exit_code == 0:
             return self._finish(record, "Failed", f"ClientError: Artifact upload failed:{seen.message}")
         record = self.enter(record, "Uploading", ended)
-        record = self.bring_out(record, bundle, self.stager(record), seen)
+        record = self.bring_out(record, cluster.hosts, self.stager(record), seen)
         if record.status == "Stopping":
             return self._finish(record, "Stopped")
         if seen.reason == "timeout":
             return self._finish(self.enter(record, "MaxRuntimeExceeded", ended), "Stopped")
-        reason = self.failure(record, bundle, seen)
+        reason = self.failure(record, cluster.failed(record.observed["Handles"]).bundle, seen)
         return self._finish(record, "Failed" if reason else "Completed", reason)
 
     def _finish(self, record: Record, status: str, reason: str = "") -> Record:
@@ -159,24 +166,25 @@ class JobController(ABC):
 
     def _clean(self, record: Record) -> Record:
         """Removes what the job left on this machine."""
-        bundle = self.bundle(record)
-        handle = self._backend.find(self.workload_id(record), bundle)
-        if handle is not None:
-            self._backend.delete(handle)
-        self._capacity.leave(self.workload_id(record))
-        remove(bundle)
-        observed = {key: value for key, value in record.observed.items() if key not in {"Handle", SECRET}}
+        self.cluster(record).delete()
+        self._capacity.leave(self.job_id(record))
+        remove(self.folder(record))
+        observed = {key: value for key, value in record.observed.items() if key not in {"Handles", SECRET}}
         return replace(record, observed=observed, due=None)
 
     # Parts
 
-    def bundle(self, record: Record) -> Path:
-        """The folder that holds everything of this job on this machine."""
+    def folder(self, record: Record) -> Path:
+        """The folder that holds everything of this job on this machine, a bundle for each host."""
         return self._platform.settings.home / "workloads" / record.kind / record.account / record.region / record.name
 
-    def workload_id(self, record: Record) -> str:
-        """The name under which the job runs; also what the backend calls when it changes phase."""
+    def job_id(self, record: Record) -> str:
+        """The name under which the job runs; the ids of its workloads, which the backend tells, begin with it."""
         return "/".join((record.kind, record.account, record.region, record.name))
+
+    def cluster(self, record: Record) -> Cluster:
+        """The hosts of the job."""
+        return Cluster(self._backend, self.job_id(record), self.folder(record), self.count(record))
 
     def stager(self, record: Record) -> Stager:
         """Copies data as the job's execution role."""
@@ -185,14 +193,15 @@ class JobController(ABC):
             self._platform, lambda operation: role_context(self._platform, record, role, "s3", operation), role
         )
 
-    def log(self, record: Record) -> JobLog:
-        """Where the job's output goes."""
-        stream = f"{record.name}/algo-1-{int(record.created.timestamp())}"
+    def log(self, record: Record, host: Host) -> JobLog:
+        """Where the output of a host goes."""
+        stream = f"{record.name}/{host.name}-{int(record.created.timestamp())}"
         group = f"{record.account}/{record.region}/{self.log_group}"
-        return JobLog(self.bundle(record) / "log", group, stream)
+        return JobLog(host.bundle / "log", group, stream)
 
     def _take_over(self, record: Record) -> Record:
-        events = self.log(record).take_over(self._platform)
+        hosts = self.cluster(record).hosts
+        events = [event for host in hosts for event in self.log(record, host).take_over(self._platform)]
         if not events:
             return record
         ensure_group(self._platform, record, self.log_group)

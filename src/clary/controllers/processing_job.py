@@ -17,9 +17,11 @@ from clary.controllers.job import JobController
 from clary.controllers.staging import Source, Stager, StagingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from clary.compute.base import Observation
+    from clary.controllers.cluster import Host
     from clary.store.records import Record
 
 LOCAL_ROOT = "/opt/ml/processing"
@@ -35,24 +37,31 @@ class ProcessingJobController(JobController):
     states = states.PROCESSING_JOB
     log_group = "/aws/sagemaker/ProcessingJobs"
 
-    def prepare(self, record: Record, bundle: Path, stager: Stager) -> Workload:
+    def count(self, record: Record) -> int:
+        """As many as the cluster has instances."""
+        return int(record.spec["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
+
+    def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
         """Lays out /opt/ml/processing and tells the command."""
-        ml = bundle / "ml"
-        _write_config(ml, record)
+        ml = host.bundle / "ml"
+        _write_config(ml, record, host)
         (ml / "output").mkdir(parents=True, exist_ok=True)
         for _, s3 in _parts(record.spec.get("ProcessingInputs", ()), "S3Input"):
             source = Source(s3["S3Uri"], s3.get("S3DataType", "S3Prefix"), gunzip=s3.get("S3CompressionType") == "Gzip")
             stager.download(source, _local(ml, s3))
         for _, s3 in _outputs(record):
             _local(ml, s3).mkdir(parents=True, exist_ok=True)
-        return self._workload(record, bundle)
+        return self._workload(record, host)
 
-    def bring_out(self, record: Record, bundle: Path, stager: Stager, seen: Observation) -> Record:  # noqa: ARG002  # outputs go out whatever happened
+    def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:  # noqa: ARG002  # outputs go out whatever happened
         """Uploads every output folder, also of a failed job, as far as there are files."""
-        for _, s3 in _outputs(record):
-            stager.upload_folder(bundle, _local(bundle / "ml", s3), s3["S3Uri"])
-        ship_metrics(self._platform, record, bundle)
-        message = leavings.part(bundle, "ml/output/message", MESSAGE_BYTES).decode("utf-8", "ignore").strip()
+        message = ""
+        for host in hosts:
+            for _, s3 in _outputs(record):
+                stager.upload_folder(host.bundle, _local(host.bundle / "ml", s3), s3["S3Uri"])
+            ship_metrics(self._platform, record, host.bundle)
+            told = leavings.part(host.bundle, "ml/output/message", MESSAGE_BYTES).decode("utf-8", "ignore").strip()
+            message = message or told
         return replace(record, observed={**record.observed, "ExitMessage": message}) if message else record
 
     def failure(self, record: Record, bundle: Path, seen: Observation) -> str:
@@ -78,7 +87,7 @@ class ProcessingJobController(JobController):
             return replace(record, observed={**record.observed, "ProcessingEndTime": now})
         return record
 
-    def _workload(self, record: Record, bundle: Path) -> Workload:
+    def _workload(self, record: Record, host: Host) -> Workload:
         spec = record.spec
         application = spec["AppSpecification"]
         image = resolve(application["ImageUri"])
@@ -90,8 +99,10 @@ class ProcessingJobController(JobController):
         packages = package_folder(self._platform.settings.home, spec["RoleArn"])
         isolated = bool(spec.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
         return Workload(
-            id=self.workload_id(record),
-            bundle=bundle,
+            id=host.workload_id,
+            bundle=host.bundle,
+            hostname=host.name,
+            hosts=host.addresses,
             command=command,
             env={
                 **base_environment(),
@@ -106,17 +117,18 @@ class ProcessingJobController(JobController):
             memory_bytes=memory,
             timeout_s=spec["StoppingCondition"]["MaxRuntimeInSeconds"],
             network=not isolated,
+            network_of=host.lead if isolated and host.index else None,
             binds=(packages,),
             warm=self._platform.settings.warm_workers,
         )
 
 
-def _write_config(ml: Path, record: Record) -> None:
+def _write_config(ml: Path, record: Record, host: Host) -> None:
     config = ml / "config"
     config.mkdir(parents=True, exist_ok=True)
     spec = record.spec
     cluster = spec["ProcessingResources"]["ClusterConfig"]
-    (config / "resourceconfig.json").write_text(json.dumps(resource_config(cluster["InstanceType"])))
+    (config / "resourceconfig.json").write_text(json.dumps(resource_config(cluster["InstanceType"], host)))
     job = {
         "ProcessingJobArn": record.arn,
         "ProcessingJobName": record.name,

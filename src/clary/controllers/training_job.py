@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from clary.agent import archive
 from clary.agent.workload import Archive, Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import states
@@ -22,10 +23,12 @@ from clary.controllers.joblog import final, keep, measure
 from clary.controllers.staging import Source, Stager, StagingError, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from clary.compute.base import Observation
+    from clary.controllers.cluster import Host
     from clary.store.records import Record
 
 MESSAGES = {
@@ -42,6 +45,11 @@ MESSAGES = {
 }
 
 
+MODEL = Archive("ml/model", "model.tar.gz", keep_empty=True)
+OUTPUT = Archive("ml/output/data", "output.tar.gz")
+ARCHIVES = (MODEL, OUTPUT)
+
+
 class TrainingJobController(JobController):
     """Runs training jobs."""
 
@@ -49,40 +57,50 @@ class TrainingJobController(JobController):
     states = states.TRAINING_JOB
     log_group = "/aws/sagemaker/TrainingJobs"
 
-    def prepare(self, record: Record, bundle: Path, stager: Stager) -> Workload:
+    def count(self, record: Record) -> int:
+        """As many as the job asks instances for."""
+        return int(record.spec["ResourceConfig"].get("InstanceCount", 1))
+
+    def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
         """Lays out /opt/ml and tells the command of the image."""
         spec = record.spec
-        ml = bundle / "ml"
+        ml = host.bundle / "ml"
         for folder in ("model", "output/data", "code", "checkpoints"):
             (ml / folder).mkdir(parents=True, exist_ok=True)
-        write_training_config(ml, spec)
+        write_training_config(ml, spec, host)
         for channel in spec.get("InputDataConfig", ()):
             stager.download(_source(channel), ml / "input" / "data" / channel["ChannelName"])
         _fetch_code(spec.get("HyperParameters", {}), ml, stager)
         checkpoints = spec.get("CheckpointConfig")
         if checkpoints and stager.has_any(checkpoints["S3Uri"]):
             stager.download(Source(checkpoints["S3Uri"].rstrip("/") + "/"), ml / "checkpoints")
-        return self._workload(record, bundle)
+        return self._workload(record, host)
 
-    def bring_out(self, record: Record, bundle: Path, stager: Stager, seen: Observation) -> Record:
-        """Uploads the model (not of a failed job), the other output and the checkpoints."""
+    def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:
+        """Uploads the model (not of a failed job), the other output and the checkpoints of all hosts as one."""
+        lead = hosts[0].bundle
         prefix = f"{record.spec['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{record.name}/output"
         failed = seen.exit_code != 0 and record.status != "Stopping" and seen.reason != "timeout"
-        if (bundle / "output.tar.gz").exists():
-            stager.upload(bundle / "output.tar.gz", f"{prefix}/output.tar.gz")
+        if len(hosts) > 1:
+            _pack([host.bundle for host in hosts])
+        output = lead / OUTPUT.target
+        if output.exists():
+            stager.upload(output, f"{prefix}/output.tar.gz")
         checkpoints = record.spec.get("CheckpointConfig")
         if checkpoints:
-            stager.upload_folder(bundle, bundle / "ml" / "checkpoints", checkpoints["S3Uri"])
-        archive = bundle / "model.tar.gz"
+            for host in hosts:
+                stager.upload_folder(host.bundle, host.bundle / "ml" / "checkpoints", checkpoints["S3Uri"])
+        model = lead / MODEL.target
         # A stopped job whose processes were lost has packed nothing.
-        if failed or not archive.exists():
+        if failed or not model.exists():
             return record
         uri = f"{prefix}/model.tar.gz"
         if record.spec["OutputDataConfig"].get("CompressionType") == "NONE":
             uri = f"{prefix}/model/"
-            stager.upload_folder(bundle, bundle / "ml" / "model", uri)
+            for host in hosts:
+                stager.upload_folder(host.bundle, host.bundle / "ml" / "model", uri)
         else:
-            stager.upload(archive, uri)
+            stager.upload(model, uri)
         return replace(record, observed={**record.observed, "ModelArtifacts": {"S3ModelArtifacts": uri}})
 
     def failure(self, record: Record, bundle: Path, seen: Observation) -> str:
@@ -112,7 +130,7 @@ class TrainingJobController(JobController):
         metrics = final(record.observed.get("FinalMetricDataList", ()), found)
         return replace(record, observed={**record.observed, "FinalMetricDataList": metrics}) if metrics else record
 
-    def _workload(self, record: Record, bundle: Path) -> Workload:
+    def _workload(self, record: Record, host: Host) -> Workload:
         spec = record.spec
         algorithm = spec["AlgorithmSpecification"]
         image = resolve(algorithm["TrainingImage"])
@@ -126,8 +144,10 @@ class TrainingJobController(JobController):
         if not command:
             raise StagingError(f"ClientError: The image {image.uri} is not for training.")
         return Workload(
-            id=self.workload_id(record),
-            bundle=bundle,
+            id=host.workload_id,
+            bundle=host.bundle,
+            hostname=host.name,
+            hosts=host.addresses,
             command=command,
             env={
                 **base_environment(),
@@ -142,13 +162,24 @@ class TrainingJobController(JobController):
             memory_bytes=memory,
             timeout_s=spec["StoppingCondition"].get("MaxRuntimeInSeconds", 86400),
             network=not isolated,
-            archives=(
-                Archive("ml/model", bundle / "model.tar.gz", keep_empty=True),
-                Archive("ml/output/data", bundle / "output.tar.gz"),
-            ),
+            network_of=host.lead if isolated and host.index else None,
+            archives=ARCHIVES if len(host.addresses) == 1 else (),
             binds=(packages,),
             warm=self._platform.settings.warm_workers,
         )
+
+
+def _pack(bundles: Sequence[Path]) -> None:
+    """Packs what several hosts have left into one archive each, as the agent does for one.
+
+    Raises:
+        StagingError: a folder cannot be packed.
+    """
+    try:
+        for wanted in ARCHIVES:
+            archive.pack(bundles, wanted)
+    except (OSError, ValueError) as error:
+        raise StagingError(f"ClientError: Artifact upload failed:{error}") from error
 
 
 def _source(channel: dict[str, Any]) -> Source:
@@ -163,9 +194,9 @@ def _fetch_code(hyperparameters: dict[str, str], ml: Path, stager: Stager) -> No
     uri = hyperparameters.get("sagemaker_submit_directory", "").strip('"')
     if not uri.startswith("s3://"):
         return
-    archive = ml / "input" / "sourcedir.tar.gz"
-    stager.fetch(uri, archive)
-    unpack(archive, ml / "code", uri)
+    packed = ml / "input" / "sourcedir.tar.gz"
+    stager.fetch(uri, packed)
+    unpack(packed, ml / "code", uri)
 
 
 def _next(transitions: list[dict[str, Any]], status: str, now: datetime) -> list[dict[str, Any]]:

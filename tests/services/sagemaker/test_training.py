@@ -77,7 +77,6 @@ def test_a_script_has_only_its_own_metrics(sagemaker: Any) -> None:
             },
             "Invalid MaxWaitTimeInSeconds",
         ),
-        ({"ResourceConfig": {**TRAINING["ResourceConfig"], "InstanceCount": 2}}, "one instance so far"),  # type: ignore[dict-item]  # a dict
         ({"ResourceConfig": {**TRAINING["ResourceConfig"], "InstanceType": "my-box"}}, "enum value set"),  # type: ignore[dict-item]  # a dict
         ({"AlgorithmSpecification": {"AlgorithmName": "a", "TrainingInputMode": "File"}}, "AlgorithmName"),
         (
@@ -117,7 +116,5 @@ def test_processing_jobs_that_could_never_run(sagemaker: Any) -> None:
     assert "names no folder" in create(ProcessingInputs=[given("/opt/ml/processing/a\0b")])
     assert "names no folder" in create(ProcessingInputs=[given("/opt/ml/processing/" + "é" * 200)])
     assert "must begin with s3://" in create(ProcessingInputs=[given("/opt/ml/processing/x", "https://host/x")])
-    cluster = {**PROCESSING["ProcessingResources"]["ClusterConfig"], "InstanceCount": 2}  # type: ignore[index]  # a dict
-    assert "one instance so far" in create(ProcessingResources={"ClusterConfig": cluster})
     assert sagemaker.create_processing_job(**PROCESSING)["ProcessingJobArn"].endswith(":processing-job/p")
     assert "with this name already exists" in create()

@@ -62,10 +62,6 @@ def check_processing(request: api.CreateProcessingJobRequest) -> None:
             raise ValidationException("Clary supports S3Output only; FeatureStoreOutput is not supported yet.")
         s3_uri(output["S3Output"]["S3Uri"], f"output {output['OutputName']}")
         _local(output["S3Output"].get("LocalPath", LOCAL_ROOT))
-    if request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] > 1:
-        raise ValidationException(
-            "Clary runs jobs on one instance so far: InstanceCount greater than 1 is not supported yet."
-        )
 
 
 def _local(path: str) -> None:

@@ -110,10 +110,6 @@ def _check_resources(request: Members) -> None:
     resources = request.get("ResourceConfig", {})
     if resources.get("InstanceGroups"):
         raise ValidationException("Clary does not support InstanceGroups (heterogeneous clusters) yet.")
-    if resources.get("InstanceCount", 1) > 1:
-        raise ValidationException(
-            "Clary runs jobs on one instance so far: InstanceCount greater than 1 is not supported yet."
-        )
     limits = request["StoppingCondition"]
     if not request.get("EnableManagedSpotTraining"):
         return
