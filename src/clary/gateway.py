@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +18,7 @@ from clary.protocol.route import RoutingError
 from clary.protocol.serialize import serialize, serialize_error
 from clary.protocol.stream import AwsChunkedBody
 from clary.store.faults import fault
+from clary.store.flushes import Flushes
 
 if TYPE_CHECKING:
     from clary.auth.sigv4 import Authenticator, Signature
@@ -65,7 +65,7 @@ class Gateway:
         self._prefixes: tuple[str, ...] = ()
         self._headers: dict[str, Headers] = {}
         self._observers: dict[str, Observer] = {}
-        self._flush: asyncio.Future[None] | None = None
+        self._flushes = Flushes(database)
 
     def add_page(self, prefix: str, page: Page) -> None:
         """Serves every path that begins with `prefix` from `page` rather than as an AWS call."""
@@ -130,7 +130,7 @@ class Gateway:
         reply = await self._invoke.run(ctx, request)  # 4 5 6
         attempt.answer = reply.members
         if self._database.written != written and not call.operation.startswith(READ_ONLY):
-            await self._sync()
+            await self._flushes.done()
         response = serialize(call, reply, attempt.id)  # 7
         if isinstance(response.body, Stored):
             response.body = await begun(response.body)
@@ -164,14 +164,6 @@ class Gateway:
             referer=http.headers.get("referer", ""),
             signed=signature.keys,
         )
-
-    async def _sync(self) -> None:
-        """Returns once everything written so far is on the disk; calls that wait meanwhile share the next flush."""
-        wanted = self._database.written
-        while self._database.synced < wanted:
-            if self._flush is None or self._flush.done():
-                self._flush = asyncio.get_running_loop().run_in_executor(None, self._database.sync)
-            await asyncio.shield(self._flush)
 
     def _refuse(self, call: Call, error: ServiceError, request_id: str, path: str) -> Response:
         return serialize_error(call.protocol, call.service, error, request_id, operation=call.operation, resource=path)
