@@ -1,0 +1,115 @@
+"""Shows a workload data that were not copied for it: objects linked as they are, others by way of a file system.
+
+What it changes in them goes to a layer of its own, so that no object can be changed through its channel.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from clary.agent import bundle, fuse, linux
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clary.agent.workload import Input, Workload
+
+_PLACE = Path("/.inputs")
+_SERVERS = 2
+"""Processes that answer the kernel, so that two readers need not wait for each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a sandbox shows."""
+
+    inputs: Sequence[Input]
+    bundle: Path
+    server: socket.socket | None
+    """Given the descriptor of the file system."""
+
+
+def start_server(workload: Workload) -> socket.socket | None:
+    """Begins the processes that serve the catalogue of `workload`, which end with it; None where there is none."""
+    if not any(each.served for each in workload.inputs):
+        return None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        ours.close()
+        _serve(theirs, workload.bundle / bundle.INPUTS)
+    theirs.close()
+    return ours
+
+
+def _serve(channel: socket.socket, folder: Path) -> NoReturn:
+    try:
+        # Imported here, as SQLite would delay the first line of every other workload.
+        from clary.agent.catalogue import Catalogue  # noqa: PLC0415
+
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        linux.die_with_parent(signal.SIGKILL)
+        _, descriptors, _, _ = socket.recv_fds(channel, 64, 1)
+        channel.close()
+        for _ in range(_SERVERS - 1):
+            if os.fork() == 0:
+                linux.die_with_parent(signal.SIGKILL)
+                break
+        for descriptor in descriptors:
+            fuse.Server(descriptor, Catalogue(folder)).serve()
+    finally:
+        os._exit(0)
+
+
+def show(shown: Shown, host: str) -> None:
+    """Put the inputs into the new root of the calling process; `host` is where that of the machine is.
+
+    Raises:
+        OSError: the machine refuses a step.
+    """
+    if not shown.inputs:
+        return
+    # Paths of our own, because those of the machine may hold characters that mean something to overlayfs.
+    own = Path(f"{host}{shown.bundle}") / bundle.SCRATCH / "inputs"
+    own.mkdir(parents=True, exist_ok=True)
+    for name, source in (("data", f"{host}{shown.bundle}/{bundle.INPUTS}"), ("own", str(own))):
+        (_PLACE / name).mkdir(parents=True)
+        linux.mount(source, str(_PLACE / name), "", linux.MS_BIND)
+    served = _PLACE / "served"
+    served.mkdir()
+    if shown.server is not None:
+        descriptor = fuse.mount(str(served))
+        socket.send_fds(shown.server, [b"served"], [descriptor])
+        os.close(descriptor)
+        shown.server.close()
+    for each in sorted(shown.inputs, key=lambda each: Path(each.target).parts):
+        _show(each)
+    # What shows parts of them keeps them.
+    for name in (*(("served",) if shown.server is not None else ()), "own", "data"):
+        linux.unmount(str(_PLACE / name))
+    for name in ("served", "own", "data"):
+        (_PLACE / name).rmdir()
+    _PLACE.rmdir()
+
+
+def _show(each: Input) -> None:
+    Path(each.target).mkdir(parents=True, exist_ok=True)
+    lowers = [str(_PLACE / "data" / "trees" / each.name)] if each.linked else []
+    lowers += [str(_PLACE / "served" / each.name)] if each.served else []
+    if not each.writable and len(lowers) == 1:
+        linux.mount(lowers[0], each.target, "", linux.MS_BIND)
+        linux.make_readonly(each.target)
+        return
+    options = f"lowerdir={':'.join(lowers)},userxattr"
+    if each.writable:
+        layer = _PLACE / "own" / each.name
+        for part in ("upper", "work"):
+            (layer / part).mkdir(parents=True)
+        # Thrown away after the end, so it need not be on the disk when it is copied.
+        options += f",upperdir={layer}/upper,workdir={layer}/work,volatile"
+    linux.mount("overlay", each.target, "overlay", linux.MS_NOSUID | linux.MS_NODEV, options)
