@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from clary.agent import bundle, linux, processes, python, sandbox
+from clary.agent import bundle, inputs, linux, processes, python, sandbox
 from clary.agent.workload import ML_ROOT, RUN_ROOT, Bind, Task, Workload
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Ends:
     """What the workload prints."""
     relay: socket.socket | None
     """Given the listeners made inside the workload's network."""
+    inputs: socket.socket | None = None
+    """Given the file system through which the workload reads its inputs."""
 
 
 def run(task: Task, cgroups: Cgroups, ends: Ends, *, warm: WarmInterpreter | None) -> NoReturn:
@@ -45,7 +47,7 @@ def run(task: Task, cgroups: Cgroups, ends: Ends, *, warm: WarmInterpreter | Non
     # The agent's own handler would let the workload miss a signal that comes before its command begins.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        _prepare(task, cgroups, ends.relay)
+        _prepare(task, cgroups, ends)
         child = _spawn(task, ends, warm=warm)
         signal.signal(signal.SIGTERM, _pass_on(child))
         os.write(ends.report, b"running\n")
@@ -89,12 +91,13 @@ def _keep_only(ends: Ends) -> None:
     """Close the agent's files, which the workload could otherwise open by way of /proc/1/fd."""
     for standard in (1, 2):
         os.dup2(ends.output, standard)
-    kept = sorted({2, ends.report, ends.output, *(() if ends.relay is None else (ends.relay.fileno(),))})
+    sockets = (each.fileno() for each in (ends.relay, ends.inputs) if each is not None)
+    kept = sorted({2, ends.report, ends.output, *sockets})
     for low, high in itertools.pairwise([*kept, os.sysconf("SC_OPEN_MAX")]):
         os.closerange(low + 1, high)
 
 
-def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
+def _prepare(task: Task, cgroups: Cgroups, ends: Ends) -> None:
     if _LINUX:
         linux.die_with_parent(signal.SIGKILL)
         linux.adopt_orphans()
@@ -107,6 +110,8 @@ def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
             raise OSError("an instance needs a sandbox, which this machine does not allow")
         if not workload.network:
             raise OSError("network isolation needs a sandbox, which this machine does not allow")
+        if workload.inputs:
+            raise OSError("inputs that were not copied need a sandbox, which this machine does not allow")
         if len(workload.hosts) > 1:
             raise OSError("several hosts need sandboxes, which this machine does not allow")
         (scratch / "root").mkdir(parents=True, exist_ok=True)
@@ -124,11 +129,12 @@ def _prepare(task: Task, cgroups: Cgroups, relay: socket.socket | None) -> None:
         layers=workload.root or scratch,
         changeable=task.changeable,
         root=workload.root,
+        shown=inputs.Shown(workload.inputs, workload.bundle, ends.inputs),
     )
     view.base.mkdir(parents=True, exist_ok=True)
-    sandbox.enter(view, relay)
-    if relay is not None:
-        relay.close()
+    sandbox.enter(view, ends.relay)
+    if ends.relay is not None:
+        ends.relay.close()
 
 
 def _prefer_as_oom_victim() -> None:

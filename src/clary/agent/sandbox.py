@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clary.agent import linux
+from clary.agent import inputs, linux
 from clary.agent.workload import ML_ROOT, RUN_ROOT, Bind, Forward
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class View:
     """Folders of the machine that are shown with such a layer."""
     root: Path | None = None
     """Where the writable system is kept."""
+    shown: inputs.Shown | None = None
+    """Data that are shown without having been copied."""
 
 
 def enter(view: View, relay: socket.socket | None = None) -> None:
@@ -86,6 +88,8 @@ def enter(view: View, relay: socket.socket | None = None) -> None:
     for bind in sorted(view.binds, key=lambda bind: Path(bind.target).parts):
         if bind.target not in view.changeable or not _layered(bind.target, view.layers):
             _show(bind.source, bind.target, writable=bind.writable)
+    if view.shown is not None:
+        inputs.show(view.shown, _HOST)
     if view.root is not None:
         _package_folders(view.root)
     _processes()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clary.agent import archive, bundle, init, linux, processes
+from clary.agent import archive, bundle, init, inputs, linux, processes
 from clary.agent.cgroups import Cgroups
 from clary.agent.logs import LogWriter
 from clary.agent.session import Sessions
@@ -113,6 +113,8 @@ class Supervisor:
     def _start(self) -> None:
         # First, so that it holds no end of the pipes, whose closing tells the end of the workload.
         relay = self._start_relay() if self._workload.forwards and self._task.isolation == "namespaces" else None
+        self._start_feeders()
+        server = inputs.start_server(self._workload)
         output_read, output = os.pipe2(os.O_CLOEXEC)
         report_read, report = os.pipe2(os.O_CLOEXEC)
         if self._task.isolation == "namespaces":
@@ -122,11 +124,12 @@ class Supervisor:
         self._init = os.fork()
         if self._init == 0:
             signal.set_wakeup_fd(-1)
-            init.run(self._task, self._cgroups, init.Ends(report, output, relay), warm=self._warm)
+            init.run(self._task, self._cgroups, init.Ends(report, output, relay, server), warm=self._warm)
         os.close(output)
         os.close(report)
-        if relay is not None:
-            relay.close()
+        for channel in (relay, server):
+            if channel is not None:
+                channel.close()
         self._streams = {output_read, report_read}
         self._selector.register(output_read, selectors.EVENT_READ, self._on_output)
         self._selector.register(report_read, selectors.EVENT_READ, self._on_report)
@@ -156,6 +159,17 @@ class Supervisor:
             relay.run(theirs, self._workload.forwards)
         theirs.close()
         return ours
+
+    def _start_feeders(self) -> None:
+        if self._workload.pipes:
+            # Imported here for the same reason.
+            from clary.agent import feeder  # noqa: PLC0415
+
+            feeder.start(self._workload)
+
+    def _input_failure(self) -> str:
+        path = self._folder / bundle.INPUTS / bundle.FAILURE
+        return path.read_text() if self._workload.pipes and path.exists() else ""
 
     def _tend(self) -> int:
         """Serve events until the workload's processes are gone and their output is read."""
@@ -215,6 +229,8 @@ class Supervisor:
         wish = bundle.read(self._folder / bundle.STOP)
         if wish is not None:
             self._stop("stopped", wish["grace_s"])
+        if self._input_failure():
+            self._stop("inputs", 0.0)
 
     def _stop(self, reason: str, grace_s: float) -> None:
         self._reason = self._reason or reason
@@ -272,7 +288,7 @@ class Supervisor:
             self._reason = "disk"
         self._status["ended_at"] = time.time()
         self._tell("archiving")
-        message = self._failure() or self._archive()
+        message = self._failure() or self._input_failure() or self._archive()
         peak = self._cgroups.peak_memory_bytes() or self._peak_bytes
         self._cgroups.kill()
         self._cgroups.remove()

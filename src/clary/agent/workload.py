@@ -47,6 +47,39 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A folder with data that were not copied; its files lie below `inputs` in the bundle."""
+
+    target: str
+    """Where it is inside."""
+    name: str
+    """What its folder is called below `inputs/trees` and in the catalogue."""
+    linked: bool = False
+    """Whether there are files in its tree."""
+    served: bool = False
+    """Whether there are files in the catalogue."""
+    writable: bool = False
+    """Whether the workload may change it for itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipe:
+    """A stream of the catalogue, fed through `TARGET_0`, `TARGET_1` and so on, anew in every epoch."""
+
+    target: str
+    name: str
+    """What the stream is called in the catalogue."""
+    record_io: bool = False
+    """Whether each record gets an envelope."""
+    gunzip: bool = False
+    seed: int | None = None
+    """Shuffles the items of every epoch."""
+    shard: int = 0
+    """Which part of the items, as they come in an epoch, it is."""
+    shards: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One command with its limits, its view of the disk and what happens at its end."""
 
@@ -75,6 +108,9 @@ class Workload:
     forwards: tuple[Forward, ...] = ()
     """Servers of this machine that a workload without network may reach all the same."""
     binds: tuple[Bind, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    """Only in a sandbox of a machine that can show them."""
+    pipes: tuple[Pipe, ...] = ()
     archives: tuple[Archive, ...] = ()
     warm: bool = False
     """May run inside a fork of the warm interpreter when it is a plain Python command."""
@@ -112,6 +148,8 @@ class Task:
             workload[name] = Path(workload[name]) if workload[name] else None
         workload["command"] = tuple(workload["command"])
         workload["binds"] = tuple(Bind(Path(b["source"]), b["target"], b["writable"]) for b in workload["binds"])
+        workload["inputs"] = tuple(Input(**each) for each in workload["inputs"])
+        workload["pipes"] = tuple(Pipe(**each) for each in workload["pipes"])
         workload["forwards"] = tuple(Forward(**forward) for forward in workload["forwards"])
         workload["archives"] = tuple(Archive(**archive) for archive in workload["archives"])
         folders = {name: tuple(value[name]) for name in ("readonly", "changeable")}
