@@ -17,7 +17,7 @@ from clary.http import BytesBody, Request, Response
 from clary.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import botocore.session
@@ -76,6 +76,13 @@ class Cloud:
         client = self._session.create_client(service, "eu-west-1", endpoint_url=ENDPOINT, **keys)
         client.meta.events.register("before-send", self._send)
         return client
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[Response, bytes]:
+        """The answer to a request of any other client, and its body."""
+        parts = urlsplit(url)
+        http = Request(method, parts.path or "/", parts.query, dict(headers), BytesBody(body))
+        response = self._runner.run(self.parts.gateway.handle(http))
+        return response, self._runner.run(_joined(response))
 
     def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Runs what calls operations from a thread, as controllers do, while the event loop serves it."""

@@ -59,6 +59,8 @@ from clary.protocol.model import Models
 from clary.protocol.route import Router
 from clary.protocol.validate import Validators
 from clary.proxy import Proxy
+from clary.registry import Registry
+from clary.registry_access import PREFIX as REGISTRY_PREFIX
 from clary.services.s3.cors import CorsHeaders
 from clary.services.s3.watch import RequestWatch
 from clary.store.audit import FOLDER, Segments, open_index
@@ -94,7 +96,6 @@ WEB_SOCKET_BYTES = 1 << 40
 NAMED = (
     "application-autoscaling",
     "athena",
-    "ecr",
     "events",
     "glue",
     "sagemaker-featurestore-runtime",
@@ -162,6 +163,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
     gateway.observe("s3", watch)
     notebooks = NotebookProxy(platform)
     gateway.add_page(notebook_access.PREFIX, notebooks.page)
+    gateway.add_page(REGISTRY_PREFIX, Registry(platform, database).page)
     upkeep = Upkeep(segments, audit, clock, timedelta(days=settings.audit_days))
     return Parts(platform, database, gateway, notebooks, upkeep, watch)
 

@@ -172,7 +172,8 @@ class Gateway:
         host = http.headers.get("host", "")
         if ".s3-website" in host and bucket_host(host, self._settings.s3_domain).website:
             return self._pages.get(WEBSITE_PREFIX)
-        if http.path.startswith(self._prefixes):
+        # The objects of a bucket that is the host may have whatever names.
+        if http.path.startswith(self._prefixes) and not bucket_host(host, self._settings.s3_domain).bucket:
             return next(page for prefix, page in self._pages.items() if http.path.startswith(prefix))
         return None
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from clary.connection import HEAD_BYTES
 from clary.notebook_access import PREFIX as NOTEBOOKS
 from clary.protocol.route import signing_name
+from clary.registry_access import PREFIX as IMAGES
 from clary.settings import environment
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 
 def serves(http: Request) -> bool:
     """Whether a gateway answers a request by itself."""
-    if http.path.startswith((PAGES, NOTEBOOKS)):
+    if http.path.startswith((PAGES, NOTEBOOKS, IMAGES)):
         return http.path == HEALTH
     headers = http.headers
     return signing_name(http) in SERVED and "x-amz-target" not in headers and "smithy-protocol" not in headers
