@@ -52,13 +52,13 @@ _FOREVER_S = 1 << 30
 _READAHEAD_BYTES = 1 << 20
 
 
-def mount(target: str) -> int:
+def mount(target: str, device: str = DEVICE) -> int:
     """Mounts a file system on `target`; the descriptor is that of whoever serves it.
 
     Raises:
         OSError: the machine refuses it.
     """
-    descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     options = f"fd={descriptor},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
     flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_RDONLY
     try:

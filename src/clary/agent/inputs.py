@@ -83,7 +83,7 @@ def show(shown: Shown, host: str) -> None:
     served = _PLACE / "served"
     served.mkdir()
     if shown.server is not None:
-        descriptor = fuse.mount(str(served))
+        descriptor = fuse.mount(str(served), f"{host}{fuse.DEVICE}")
         socket.send_fds(shown.server, [b"served"], [descriptor])
         os.close(descriptor)
         shown.server.close()

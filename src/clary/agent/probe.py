@@ -10,11 +10,14 @@ import socket
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clary.agent import sandbox, supervisor
+from clary.agent import bundle, inputs, sandbox, supervisor
+from clary.agent.catalogue import Writer
 from clary.agent.cgroups import UNIFIED, Cgroups
+from clary.agent.workload import Input, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,13 +28,15 @@ _KVM_CREATE_VM = 0xAE01
 
 
 def main() -> None:
-    """Print what `clary.compute.probe.Machine` holds."""
+    """Print what `clary.compute.probe.Machine` holds; the first argument is a folder to try things in, or empty."""
+    place = sys.argv[1] or None
     linux_system = sys.platform == "linux"
     refusal = _attempt(lambda: _enter_sandbox(network=True)) if linux_system else "needs Linux"
     found = {
         "isolation": "none" if refusal else "namespaces",
         "reason": refusal,
         "cgroups": _cgroups() if linux_system else {},
+        "copies": refusal or _attempt(lambda: _show_inputs(place)),
         "network": not refusal and not _attempt(lambda: _enter_sandbox(network=False)),
         "root": os.geteuid() == 0,
         "kvm": not _attempt(_make_virtual_machine),
@@ -65,6 +70,40 @@ def _enter_sandbox(*, network: bool) -> None:
         failure = _attempt(lambda: sandbox.enter(_smallest_view(Path(folder), network=network)))
     if failure:
         raise OSError(failure)
+
+
+def _show_inputs(place: str | None) -> None:
+    """Read and change a file that is linked and one that is served."""
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        folder = Path(name)
+        shown = Input(target="/data", name="0", linked=True, served=True, writable=True)
+        workload = Workload(id="", bundle=folder, command=(), env={}, cpus=1, memory_bytes=0, inputs=(shown,))
+        tree = folder / bundle.INPUTS / "trees" / "0"
+        tree.mkdir(parents=True)
+        (tree / "linked").write_text("linked")
+        writer = Writer(folder / bundle.INPUTS)
+        writer.file("0/served", [writer.pack(b"served")], 0)
+        writer.close()
+        server = inputs.start_server(workload)
+        supervisor.new_process_namespace()
+        failure = _attempt(lambda: _read_inputs(workload, server))
+        if server is not None:
+            server.close()
+        bundle.remove(folder / bundle.SCRATCH)
+    if failure:
+        raise OSError(failure)
+
+
+def _read_inputs(workload: Workload, server: socket.socket | None) -> None:
+    base = workload.bundle / "base"
+    base.mkdir()
+    view = _smallest_view(base, network=True)
+    sandbox.enter(replace(view, shown=inputs.Shown(workload.inputs, workload.bundle, server)))
+    for name in ("linked", "served"):
+        path = Path("/data", name)
+        if path.read_text() != name:
+            raise OSError("inputs read otherwise than they are")
+        path.write_text("changed")
 
 
 def _smallest_view(folder: Path, *, network: bool) -> sandbox.View:

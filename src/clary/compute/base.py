@@ -33,9 +33,10 @@ Handle = Mapping[str, Any]
 """JSON values from which a backend finds a workload again, also after a restart of the platform."""
 
 Phase = Literal["starting", "running", "archiving", "exited", "gone"]
-Reason = Literal["", "timeout", "stopped", "oom", "lost", "sandbox", "archive", "disk"]
+Reason = Literal["", "timeout", "stopped", "oom", "lost", "sandbox", "archive", "disk", "inputs"]
 """Why a workload ended other than by itself: `lost` is an agent that died, `sandbox` a start that the machine refused,
-`archive` results that could not be packed, `disk` a failure while the disk was full."""
+`archive` results that could not be packed, `disk` a failure while the disk was full, `inputs` data that could not be
+streamed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,11 @@ class Usage:
 
 class Backend(Protocol):
     """A place where workloads run; every method may be called from any thread."""
+
+    @property
+    def copies(self) -> str:
+        """Why the inputs of workloads have to be copied into their bundles; empty when they can be shown."""
+        return "workloads run elsewhere"
 
     def start(self, workload: Workload) -> Handle:
         """Begin `workload` and return at once.

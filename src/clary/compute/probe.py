@@ -28,6 +28,8 @@ class Machine:
     """Why there is no isolation."""
     cgroups: Mapping[str, str] = field(default_factory=dict)
     """Where control groups can be made, by controller; empty when nowhere."""
+    copies: str = ""
+    """Why inputs have to be copied; empty when workloads can be shown what lies on this machine."""
     network: bool = False
     """Whether a workload can be cut off from the network."""
     root: bool = False
@@ -37,14 +39,18 @@ class Machine:
     """Sockets that speak the Docker Engine API."""
 
 
-def probe(*, isolation: str = "auto") -> Machine:
-    """Try everything in child processes; `isolation="none"` keeps workloads plain processes."""
+def probe(*, isolation: str = "auto", folder: Path | None = None) -> Machine:
+    """Try everything in child processes, files in `folder`; `isolation="none"` keeps workloads plain processes."""
     source = str(Path(agent_probe.__file__).parents[2])
     # A process of its own, because the platform has threads and must not fork or leave its namespaces.
     result = subprocess.run(  # noqa: S603  # our own interpreter and code
-        [sys.executable, "-I", "-S", "-c", _PROBE, source], stdout=subprocess.PIPE, check=True, timeout=30
+        [sys.executable, "-I", "-S", "-c", _PROBE, source, str(folder or "")],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=30,
     )
     found: dict[str, Any] = json.loads(result.stdout)
     if isolation == "none":
-        found |= {"isolation": "none", "network": False, "reason": "switched off by the settings"}
+        reason = "switched off by the settings"
+        found |= {"isolation": "none", "network": False, "reason": reason, "copies": f"sandboxes are {reason}"}
     return Machine(**{**found, "gpus": tuple(found["gpus"]), "containers": tuple(found["containers"])})

@@ -51,6 +51,11 @@ class ProcessBackend:
         if self._warm is not None:
             self._warm.start()
 
+    @property
+    def copies(self) -> str:
+        """What the probe found."""
+        return self._machine.copies
+
     def start(self, workload: Workload) -> Handle:
         """Begin `workload`, forked from the warm interpreter where possible."""
         folder = workload.bundle

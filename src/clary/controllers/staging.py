@@ -14,7 +14,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -47,6 +47,14 @@ class Source:
     gunzip: bool = False
 
 
+class Content(NamedTuple):
+    """The content of an object."""
+
+    body: bytes | Stored
+    modified: int
+    """Seconds since 1970."""
+
+
 class Stager:
     """Copies on behalf of one role; `context(operation)` makes the context of a call to S3."""
 
@@ -65,7 +73,7 @@ class Stager:
         size = 0
         for bucket, key, name in self.objects(source):
             try:
-                size += self._fetch(bucket, key, _inside(target, name), gunzip=source.gunzip)
+                size += self._fetch(bucket, key, _inside(target, name), compressed=source.gunzip)
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
                 raise StagingError(f"ClientError: Data download failed:{key!r} is both a file and a folder.") from error
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -106,7 +114,7 @@ class Stager:
             StagingError: it is not there or not allowed.
         """
         bucket, key = split_uri(uri)
-        body = self._get(bucket, key)
+        body = self.open(bucket, key).body
         return body if isinstance(body, bytes) else b"".join(body.chunks())
 
     def exists(self, uri: str) -> bool:
@@ -134,7 +142,7 @@ class Stager:
             StagingError: it is not there or not allowed.
         """
         bucket, key = split_uri(uri)
-        self._fetch(bucket, key, target, gunzip=False)
+        self._fetch(bucket, key, target, compressed=False)
 
     def objects(self, source: Source) -> Iterator[tuple[str, str, str]]:
         """Bucket, key and name within the channel of every object.
@@ -180,24 +188,29 @@ class Stager:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _get(self, bucket: str, key: str) -> bytes | Stored:
+    def open(self, bucket: str, key: str) -> Content:
+        """An object as it is stored.
+
+        Raises:
+            StagingError: it is not there or not allowed.
+        """
         try:
-            body: bytes | Stored = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
+            answer = self._call("GetObject", {"Bucket": bucket, "Key": key})
         except ServiceError as error:
             raise StagingError(
                 f"ClientError: Data download failed:Failed to download s3://{bucket}/{key}: {_told(error)}"
             ) from error
-        return body
+        return Content(answer["Body"], int(answer["LastModified"]))
 
-    def _fetch(self, bucket: str, key: str, target: Path, *, gunzip: bool) -> int:
-        body = self._get(bucket, key)
+    def _fetch(self, bucket: str, key: str, target: Path, *, compressed: bool) -> int:
+        body = self.open(bucket, key).body
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(body, bytes):
             target.write_bytes(body)
         else:
-            _copy(body, target)
-        if gunzip:
-            _gunzip(target)
+            write(body, target)
+        if compressed:
+            gunzip(target)
         return target.stat().st_size
 
     def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -242,7 +255,7 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _copy(body: Stored, target: Path) -> None:
+def write(body: Stored, target: Path) -> None:
     """Writes what is stored, parts of files within the file system where it can do that by itself."""
     several = body if isinstance(body, FileSlices) else FileSlices([body])
     with target.open("wb") as copy, several.held():
@@ -270,7 +283,12 @@ def _copy_range(piece: FileSlice, target: int) -> int:
     return moved
 
 
-def _gunzip(path: Path) -> None:
+def gunzip(path: Path) -> None:
+    """Decompresses a file.
+
+    Raises:
+        BadGzipFile, EOFError, zlib.error: it is not compressed, or damaged.
+    """
     draft = path.with_name(f"{path.name}.plain")
     with gzip.open(path) as packed, draft.open("wb") as plain:
         shutil.copyfileobj(packed, plain, 1 << 20)
