@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary import __version__, first_run
 from clary.clock import SystemClock
-from clary.commands import audit, destination, explain, gateway, lifecycle, policy, scrub
+from clary.commands import audit, destination, explain, gateway, interrupt, lifecycle, policy, scrub
 from clary.settings import Settings, load
 from clary.store.database import DatabaseError
 from clary.store.engines import open_database, place
@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
         doctor_command,
         "Tell what this machine allows: isolation, limits, virtual machines, containers, GPUs.",
     )
-    for each in (audit, destination, explain, gateway, lifecycle, policy, scrub):
+    for each in (audit, destination, explain, gateway, interrupt, lifecycle, policy, scrub):
         each.add(commands)
     return clary
 

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 """How often the log of a running job is taken over; changes of phase wake the controller at once."""
 
+INTERRUPT = "Interrupt"
+"""Observed member with which `clary interrupt` asks for the interruption of a managed spot training job."""
+ATTEMPT, ATTEMPT_AT, TRAINED_S = "Attempt", "AttemptAt", "TrainedSeconds"
+"""Observed members: which attempt goes on, since when, and how long the earlier ones ran."""
+
+OVERDUE = "MaxWaitTimeExceeded"
+"""Secondary status of a job that has waited and run for longer than it may."""
+
 GRACE_S = 120.0
 """Time between SIGTERM and SIGKILL of a stopped job, as on AWS."""
 
@@ -78,6 +86,17 @@ class JobController(ABC):
         """The record after new log lines; a hook for metrics."""
         return record
 
+    def sync(self, record: Record, hosts: Sequence[Host], stager: Stager) -> None:  # noqa: B027  # a hook
+        """Brings out what shall be in S3 before the job has ended; a hook for checkpoints."""
+
+    def overdue(self, record: Record, now: datetime) -> bool:  # noqa: ARG002  # a hook
+        """Whether the job has waited and run for longer than it may; a hook for managed spot training."""
+        return False
+
+    def resumes(self, record: Record, hosts: Sequence[Host], seen: Observation) -> str:  # noqa: ARG002  # a hook
+        """The secondary status with which a job begins again that has not really ended; a hook for interruptions."""
+        return ""
+
     # The contract of the loop
 
     def step(self, record: Record, now: datetime) -> Record | None:
@@ -102,6 +121,8 @@ class JobController(ABC):
         handles = cluster.find()
         if record.status == "Stopping" and not handles:
             return self._finish(record, "Stopped")
+        if self.overdue(record, now):
+            return self._finish(self.enter(record, OVERDUE, now), "Stopped")
         if not self._capacity.admit(self.job_id(record)):
             return replace(self.enter(record, "Pending", now), due=now + timedelta(seconds=LOOK_S))
         if not handles:
@@ -128,31 +149,51 @@ class JobController(ABC):
         seen = cluster.watch(handles)
         record = self._take_over(record)
         if seen.phase not in {"exited", "gone"}:
-            if record.status == "Stopping" and not record.observed.get("StopSent"):
+            if not record.observed.get("StopSent") and (why := self._ends(record, now)):
                 cluster.stop(handles, GRACE_S)
-                record = replace(record, observed={**record.observed, "StopSent": True})
+                record = replace(record, observed={**record.observed, "StopSent": why})
+            self.sync(record, cluster.hosts, self.stager(record))
             behind = any(self.log(record, host).is_far_behind(self._platform) for host in cluster.hosts)
             return replace(record, due=now + timedelta(seconds=0.0 if behind else LOOK_S))
         while (rest := self._take_over(record)) is not record:
             record = rest
         return self._conclude(record, seen)
 
+    def _ends(self, record: Record, now: datetime) -> str:
+        """Why a running job shall end now, if it shall."""
+        if record.status == "Stopping":
+            return record.status
+        return OVERDUE if self.overdue(record, now) else INTERRUPT if INTERRUPT in record.observed else ""
+
     def _conclude(self, record: Record, seen: Observation) -> Record:
         cluster = self.cluster(record)
         ended = seen.ended_at or self._platform.clock.now()
         record = replace(record, observed={**record.observed, "EndedAt": ended})
-        if seen.reason == "sandbox":
-            return self._finish(record, "Failed", f"InternalServerError: The job could not be started: {seen.message}")
-        if seen.reason == "archive" and seen.exit_code == 0:
-            return self._finish(record, "Failed", f"ClientError: Artifact upload failed:{seen.message}")
+        if record.status == "InProgress" and (status := self.resumes(record, cluster.hosts, seen)):
+            return self._resume(record, status, ended)
+        if reason := _no_results(seen):
+            return self._finish(record, "Failed", reason)
         record = self.enter(record, "Uploading", ended)
         record = self.bring_out(record, cluster.hosts, self.stager(record), seen)
         if record.status == "Stopping":
             return self._finish(record, "Stopped")
-        if seen.reason == "timeout":
-            return self._finish(self.enter(record, "MaxRuntimeExceeded", ended), "Stopped")
+        if limit := "MaxRuntimeExceeded" if seen.reason == "timeout" else _overdue(record):
+            return self._finish(self.enter(record, limit, ended), "Stopped")
         reason = self.failure(record, cluster.failed(record.observed["Handles"]).bundle, seen)
         return self._finish(record, "Failed" if reason else "Completed", reason)
+
+    def _resume(self, record: Record, status: str, now: datetime) -> Record:
+        """The job ready to begin another attempt, in bundles of its own."""
+        cluster = self.cluster(record)
+        cluster.delete()
+        self._capacity.leave(self.job_id(record))
+        ended = {"Handles", "StartedAt", "EndedAt", "StopSent", INTERRUPT}
+        observed = {name: value for name, value in record.observed.items() if name not in ended}
+        observed[ATTEMPT] = attempt(record) + 1
+        observed[TRAINED_S] = trained_s(record)
+        observed[ATTEMPT_AT] = now
+        record = self.enter(replace(record, observed=observed), status, now)
+        return replace(self.enter(record, "Starting", now), due=now)
 
     def _finish(self, record: Record, status: str, reason: str = "") -> Record:
         return self._end(record, status, reason, self._platform.clock.now())
@@ -175,7 +216,7 @@ class JobController(ABC):
     # Parts
 
     def folder(self, record: Record) -> Path:
-        """The folder that holds everything of this job on this machine, a bundle for each host."""
+        """The folder that holds everything of this job on this machine."""
         return self._platform.settings.home / "workloads" / record.kind / record.account / record.region / record.name
 
     def job_id(self, record: Record) -> str:
@@ -184,7 +225,8 @@ class JobController(ABC):
 
     def cluster(self, record: Record) -> Cluster:
         """The hosts of the job."""
-        return Cluster(self._backend, self.job_id(record), self.folder(record), self.count(record))
+        folder = self.folder(record) / f"attempt-{attempt(record)}"
+        return Cluster(self._backend, self.job_id(record), folder, self.count(record))
 
     def stager(self, record: Record) -> Stager:
         """Copies data as the job's execution role."""
@@ -195,7 +237,8 @@ class JobController(ABC):
 
     def log(self, record: Record, host: Host) -> JobLog:
         """Where the output of a host goes."""
-        stream = f"{record.name}/{host.name}-{int(record.created.timestamp())}"
+        began = moment(record.observed.get(ATTEMPT_AT, record.created))
+        stream = f"{record.name}/{host.name}-{int(began.timestamp())}"
         group = f"{record.account}/{record.region}/{self.log_group}"
         return JobLog(host.bundle / "log", group, stream)
 
@@ -211,7 +254,33 @@ class JobController(ABC):
         return replace(record, observed={**record.observed, SECRET: new_secret()})
 
 
-def seconds_between(start: Any, end: Any) -> int:
-    """Whole seconds from one stored moment to another, at least one."""
-    first, last = (datetime.fromisoformat(moment) if isinstance(moment, str) else moment for moment in (start, end))
-    return max(1, round((last - first).total_seconds()))
+def _no_results(seen: Observation) -> str:
+    """Why there is nothing to bring out, if the machine is to blame."""
+    if seen.reason == "sandbox":
+        return f"InternalServerError: The job could not be started: {seen.message}"
+    if seen.reason == "archive" and seen.exit_code == 0:
+        return f"ClientError: Artifact upload failed:{seen.message}"
+    return ""
+
+
+def _overdue(record: Record) -> str:
+    return OVERDUE if record.observed.get("StopSent") == OVERDUE else ""
+
+
+def attempt(record: Record) -> int:
+    """The number of the attempt at this job that goes on, from 1."""
+    return int(record.observed.get(ATTEMPT, 1))
+
+
+def trained_s(record: Record) -> int:
+    """Whole seconds that the job has run, in all attempts that have ended; at least one for each."""
+    before = int(record.observed.get(TRAINED_S, 0))
+    if "StartedAt" not in record.observed:
+        return before
+    ended = moment(record.observed["EndedAt"])
+    return before + max(1, round((ended - moment(record.observed["StartedAt"])).total_seconds()))
+
+
+def moment(value: Any) -> datetime:
+    """A moment as records keep it: as it was just set, or as it was stored."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clary.agent import archive
-from clary.agent.workload import Archive, Workload
+from clary.agent.workload import Archive, Bind, Workload
 from clary.algorithms.catalogue import resolve
-from clary.controllers import states
+from clary.controllers import checkpoints, states
+from clary.controllers.checkpoints import Checkpoints
 from clary.controllers.contract import (
     PACKAGES,
     base_environment,
@@ -18,7 +19,7 @@ from clary.controllers.contract import (
     write_training_config,
 )
 from clary.controllers.identity import SECRET, environment
-from clary.controllers.job import JobController, seconds_between
+from clary.controllers.job import INTERRUPT, OVERDUE, JobController, attempt, trained_s
 from clary.controllers.joblog import final, keep, measure
 from clary.controllers.staging import Source, Stager, StagingError, unpack
 
@@ -41,6 +42,9 @@ MESSAGES = {
     "Failed": "Training job failed",
     "Stopped": "Training job stopped",
     "Stopping": "Stopping the training job",
+    "Interrupted": "The training job was interrupted",
+    "Restarting": "Restarting the training job after an internal error",
+    "MaxWaitTimeExceeded": "Training job exceeded MaxWaitTimeInSeconds provided",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
 }
 
@@ -71,9 +75,8 @@ class TrainingJobController(JobController):
         for channel in spec.get("InputDataConfig", ()):
             stager.download(_source(channel), ml / "input" / "data" / channel["ChannelName"])
         _fetch_code(spec.get("HyperParameters", {}), ml, stager)
-        checkpoints = spec.get("CheckpointConfig")
-        if checkpoints and stager.has_any(checkpoints["S3Uri"]):
-            stager.download(Source(checkpoints["S3Uri"].rstrip("/") + "/"), ml / "checkpoints")
+        for each in _checkpoints(record, [host], stager):
+            each.restore()
         return self._workload(record, host)
 
     def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:
@@ -86,10 +89,8 @@ class TrainingJobController(JobController):
         output = lead / OUTPUT.target
         if output.exists():
             stager.upload(output, f"{prefix}/output.tar.gz")
-        checkpoints = record.spec.get("CheckpointConfig")
-        if checkpoints:
-            for host in hosts:
-                stager.upload_folder(host.bundle, host.bundle / "ml" / "checkpoints", checkpoints["S3Uri"])
+        for each in _checkpoints(record, hosts, stager):
+            each.finish()
         model = lead / MODEL.target
         # A stopped job whose processes were lost has packed nothing.
         if failed or not model.exists():
@@ -111,17 +112,42 @@ class TrainingJobController(JobController):
         """Adds a secondary status, and the times once the job has ended."""
         observed = dict(record.observed)
         # A job that ran too long ends with that secondary status, although its status is Stopped.
-        known = {phase, "MaxRuntimeExceeded"} if phase == "Stopped" else {phase}
+        known = {phase, "MaxRuntimeExceeded", OVERDUE} if phase == "Stopped" else {phase}
         if observed.get("SecondaryStatus") not in known:
             observed["SecondaryStatus"] = phase
             observed["SecondaryStatusTransitions"] = _next(observed["SecondaryStatusTransitions"], phase, now)
         if phase == "Training":
-            observed["TrainingStartTime"] = now
+            observed.setdefault("TrainingStartTime", now)
         elif phase in self.states.terminal and "TrainingStartTime" in observed:
             observed["TrainingEndTime"] = now
-            duration = seconds_between(observed["TrainingStartTime"], observed.get("EndedAt", now))
+            observed.setdefault("EndedAt", now)
+            duration = trained_s(replace(record, observed=observed))
             observed["TrainingTimeInSeconds"] = observed["BillableTimeInSeconds"] = duration
         return replace(record, observed=observed)
+
+    def sync(self, record: Record, hosts: Sequence[Host], stager: Stager) -> None:
+        """Brings new checkpoints to S3."""
+        for each in _checkpoints(record, hosts, stager):
+            each.sync()
+
+    def overdue(self, record: Record, now: datetime) -> bool:
+        """Whether a managed spot training job has used up its time to wait and to run."""
+        longest = record.spec["StoppingCondition"].get("MaxWaitTimeInSeconds")
+        spot = record.spec.get("EnableManagedSpotTraining")
+        return bool(spot and longest and (now - record.created).total_seconds() > longest)
+
+    def resumes(self, record: Record, hosts: Sequence[Host], seen: Observation) -> str:
+        """A job goes on after an interruption, and as often as it asks for after an error of the platform."""
+        # A script that saves its state at SIGTERM and leaves with 0 has not finished.
+        ended_early = seen.reason == "stopped" or seen.exit_code != 0
+        interrupted = record.observed.get("StopSent") == INTERRUPT and ended_early
+        lost = seen.exit_code is None or seen.reason in {"lost", "sandbox"}
+        retries = record.spec.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+        if not interrupted and not (lost and attempt(record) <= retries):
+            return ""
+        for each in _checkpoints(record, hosts, self.stager(record)):
+            each.finish()
+        return "Interrupted" if interrupted else "Restarting"
 
     def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:
         """Finds the metrics of the job in its new log lines."""
@@ -160,11 +186,11 @@ class TrainingJobController(JobController):
             },
             cpus=vcpus,
             memory_bytes=memory,
-            timeout_s=spec["StoppingCondition"].get("MaxRuntimeInSeconds", 86400),
+            timeout_s=max(1, spec["StoppingCondition"].get("MaxRuntimeInSeconds", 86400) - trained_s(record)),
             network=not isolated,
             network_of=host.lead if isolated and host.index else None,
             archives=ARCHIVES if len(host.addresses) == 1 else (),
-            binds=(packages,),
+            binds=(packages, *_checkpoint_path(spec, host)),
             warm=self._platform.settings.warm_workers,
         )
 
@@ -180,6 +206,17 @@ def _pack(bundles: Sequence[Path]) -> None:
             archive.pack(bundles, wanted)
     except (OSError, ValueError) as error:
         raise StagingError(f"ClientError: Artifact upload failed:{error}") from error
+
+
+def _checkpoints(record: Record, hosts: Sequence[Host], stager: Stager) -> list[Checkpoints]:
+    config = record.spec.get("CheckpointConfig")
+    return [Checkpoints(config["S3Uri"], host.bundle, stager) for host in hosts] if config else []
+
+
+def _checkpoint_path(spec: dict[str, Any], host: Host) -> list[Bind]:
+    """Where the script wants to find its checkpoints, if not at the usual place."""
+    path = spec.get("CheckpointConfig", {}).get("LocalPath", checkpoints.DEFAULT_PATH).rstrip("/")
+    return [Bind(host.bundle / checkpoints.FOLDER, path, writable=True)] if path != checkpoints.DEFAULT_PATH else []
 
 
 def _source(channel: dict[str, Any]) -> Source:

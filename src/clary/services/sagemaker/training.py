@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from clary.controllers import states
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from clary.services.service import Document, Members
 
 CHECKPOINTS = "/opt/ml/checkpoints"
+TAKEN = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
+"""Folders that have a meaning of their own."""
 
 
 class Training(Family):
@@ -71,9 +74,22 @@ def check_training(request: Members) -> None:
             raise ValidationException("Clary supports S3DataSource only; FileSystemDataSource is not supported yet.")
         s3_uri(source["S3DataSource"]["S3Uri"], f"channel {channel['ChannelName']}")
     s3_uri(request["OutputDataConfig"]["S3OutputPath"], "OutputDataConfig.S3OutputPath")
-    if request.get("CheckpointConfig", {}).get("LocalPath", CHECKPOINTS).rstrip("/") != CHECKPOINTS:
-        raise ValidationException(f"Clary supports the LocalPath {CHECKPOINTS} of CheckpointConfig only.")
+    _check_checkpoints(request.get("CheckpointConfig"))
     _check_resources(request)
+
+
+def _check_checkpoints(config: Members | None) -> None:
+    if config is None:
+        return
+    s3_uri(config["S3Uri"], "CheckpointConfig.S3Uri")
+    path = config.get("LocalPath", CHECKPOINTS)
+    parts = PurePosixPath(path).parts
+    taken = path.rstrip("/") in TAKEN or any(path.startswith(f"{name}/") for name in TAKEN)
+    if not path.startswith("/") or ".." in parts or len(parts) < 3 or taken:
+        raise ValidationException(
+            f"The LocalPath {path!r} of CheckpointConfig is not valid: it must be an absolute path of at least two "
+            f"parts outside of {', '.join(TAKEN)}."
+        )
 
 
 def _check_metrics(algorithm: Members) -> None:
