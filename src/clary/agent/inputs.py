@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -87,6 +88,7 @@ def show(shown: Shown, host: str) -> None:
         socket.send_fds(shown.server, [b"served"], [descriptor])
         os.close(descriptor)
         shown.server.close()
+        _read_ahead(served, host)
     for each in sorted(shown.inputs, key=lambda each: Path(each.target).parts):
         _show(each)
     # What shows parts of them keeps them.
@@ -95,6 +97,13 @@ def show(shown: Shown, host: str) -> None:
     for name in ("served", "own", "data"):
         (_PLACE / name).rmdir()
     _PLACE.rmdir()
+
+
+def _read_ahead(served: Path, host: str) -> None:
+    """Let the kernel ask for more at once, which root alone may; it reads nearly twice as fast then."""
+    device = served.stat().st_dev
+    with suppress(OSError):
+        Path(f"{host}/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb").write_text("1024")
 
 
 def _show(each: Input) -> None:

@@ -98,6 +98,8 @@ class Supervisor:
         signal.set_wakeup_fd(alarm)
         self._selector.register(wakeup, selectors.EVENT_READ, self._on_signal)
         self._tell("starting")
+        for note in self._workload.notes:
+            self._log.say(f"[clary] {note}")
         try:
             self._cgroups.create(
                 cpus=self._workload.cpus, memory_bytes=self._workload.memory_bytes, pids=self._workload.pids

@@ -111,6 +111,8 @@ class Workload:
     inputs: tuple[Input, ...] = ()
     """Only in a sandbox of a machine that can show them."""
     pipes: tuple[Pipe, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Lines for its log, before its own."""
     archives: tuple[Archive, ...] = ()
     warm: bool = False
     """May run inside a fork of the warm interpreter when it is a plain Python command."""
@@ -148,6 +150,7 @@ class Task:
             workload[name] = Path(workload[name]) if workload[name] else None
         workload["command"] = tuple(workload["command"])
         workload["binds"] = tuple(Bind(Path(b["source"]), b["target"], b["writable"]) for b in workload["binds"])
+        workload["notes"] = tuple(workload["notes"])
         workload["inputs"] = tuple(Input(**each) for each in workload["inputs"])
         workload["pipes"] = tuple(Pipe(**each) for each in workload["pipes"])
         workload["forwards"] = tuple(Forward(**forward) for forward in workload["forwards"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clary.agent.bundle import remove
 from clary.controllers.cluster import Cluster, Host
 from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
+from clary.controllers.inputs.bring import Bringer
 from clary.controllers.joblog import JobLog, ensure_group
 from clary.controllers.staging import Stager, StagingError
 from clary.controllers.states import States, transition
@@ -234,6 +235,10 @@ class JobController(ABC):
         return Stager(
             self._platform, lambda operation: role_context(self._platform, record, role, "s3", operation), role
         )
+
+    def bringer(self, host: Host, stager: Stager) -> Bringer:
+        """Brings the job's data to one of its hosts."""
+        return Bringer(stager, host.bundle, (host.index, len(host.addresses)), self._backend.copies)
 
     def log(self, record: Record, host: Host) -> JobLog:
         """Where the output of a host goes."""

@@ -13,8 +13,9 @@ from clary.controllers import leavings, states
 from clary.controllers.container_metrics import ship_metrics
 from clary.controllers.contract import LOST, NO_ROOM, PACKAGES, base_environment, package_folder, resource_config, size
 from clary.controllers.identity import SECRET, environment
+from clary.controllers.inputs.channel import of_processing
 from clary.controllers.job import JobController
-from clary.controllers.staging import Source, Stager, StagingError
+from clary.controllers.staging import Stager, StagingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from clary.compute.base import Observation
     from clary.controllers.cluster import Host
+    from clary.controllers.inputs.bring import Brought
     from clary.store.records import Record
 
 LOCAL_ROOT = "/opt/ml/processing"
@@ -46,12 +48,15 @@ class ProcessingJobController(JobController):
         ml = host.bundle / "ml"
         _write_config(ml, record, host)
         (ml / "output").mkdir(parents=True, exist_ok=True)
-        for _, s3 in _parts(record.spec.get("ProcessingInputs", ()), "S3Input"):
-            source = Source(s3["S3Uri"], s3.get("S3DataType", "S3Prefix"), gunzip=s3.get("S3CompressionType") == "Gzip")
-            stager.download(source, _local(ml, s3))
+        inputs = [
+            of_processing(entry, s3.get("LocalPath", LOCAL_ROOT))
+            for entry, s3 in _parts(record.spec.get("ProcessingInputs", ()), "S3Input")
+        ]
+        outputs = [s3.get("LocalPath", LOCAL_ROOT) for _, s3 in _outputs(record)]
+        brought = self.bringer(host, stager).bring(inputs, outputs)
         for _, s3 in _outputs(record):
             _local(ml, s3).mkdir(parents=True, exist_ok=True)
-        return self._workload(record, host)
+        return self._workload(record, host, brought)
 
     def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:  # noqa: ARG002  # outputs go out whatever happened
         """Uploads every output folder, also of a failed job, as far as there are files."""
@@ -87,7 +92,7 @@ class ProcessingJobController(JobController):
             return replace(record, observed={**record.observed, "ProcessingEndTime": now})
         return record
 
-    def _workload(self, record: Record, host: Host) -> Workload:
+    def _workload(self, record: Record, host: Host, brought: Brought) -> Workload:
         spec = record.spec
         application = spec["AppSpecification"]
         image = resolve(application["ImageUri"])
@@ -119,6 +124,9 @@ class ProcessingJobController(JobController):
             network=not isolated,
             network_of=host.lead if isolated and host.index else None,
             binds=(packages,),
+            inputs=brought.inputs,
+            pipes=brought.pipes,
+            notes=brought.notes,
             warm=self._platform.settings.warm_workers,
         )
 

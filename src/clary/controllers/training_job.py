@@ -19,9 +19,10 @@ from clary.controllers.contract import (
     write_training_config,
 )
 from clary.controllers.identity import SECRET, environment
+from clary.controllers.inputs.channel import of_training
 from clary.controllers.job import INTERRUPT, OVERDUE, JobController, attempt, trained_s
 from clary.controllers.joblog import final, keep, measure
-from clary.controllers.staging import Source, Stager, StagingError, unpack
+from clary.controllers.staging import Stager, StagingError, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from clary.compute.base import Observation
     from clary.controllers.cluster import Host
+    from clary.controllers.inputs.bring import Brought
     from clary.store.records import Record
 
 MESSAGES = {
@@ -72,12 +74,11 @@ class TrainingJobController(JobController):
         for folder in ("model", "output/data", "code", "checkpoints"):
             (ml / folder).mkdir(parents=True, exist_ok=True)
         write_training_config(ml, spec, host)
-        for channel in spec.get("InputDataConfig", ()):
-            stager.download(_source(channel), ml / "input" / "data" / channel["ChannelName"])
+        brought = self.bringer(host, stager).bring(of_training(spec))
         _fetch_code(spec.get("HyperParameters", {}), ml, stager)
         for each in _checkpoints(record, [host], stager):
             each.restore()
-        return self._workload(record, host)
+        return self._workload(record, host, brought)
 
     def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:
         """Uploads the model (not of a failed job), the other output and the checkpoints of all hosts as one."""
@@ -156,7 +157,7 @@ class TrainingJobController(JobController):
         metrics = final(record.observed.get("FinalMetricDataList", ()), found)
         return replace(record, observed={**record.observed, "FinalMetricDataList": metrics}) if metrics else record
 
-    def _workload(self, record: Record, host: Host) -> Workload:
+    def _workload(self, record: Record, host: Host, brought: Brought) -> Workload:
         spec = record.spec
         algorithm = spec["AlgorithmSpecification"]
         image = resolve(algorithm["TrainingImage"])
@@ -191,6 +192,9 @@ class TrainingJobController(JobController):
             network_of=host.lead if isolated and host.index else None,
             archives=ARCHIVES if len(host.addresses) == 1 else (),
             binds=(packages, *_checkpoint_path(spec, host)),
+            inputs=brought.inputs,
+            pipes=brought.pipes,
+            notes=brought.notes,
             warm=self._platform.settings.warm_workers,
         )
 
@@ -217,13 +221,6 @@ def _checkpoint_path(spec: dict[str, Any], host: Host) -> list[Bind]:
     """Where the script wants to find its checkpoints, if not at the usual place."""
     path = spec.get("CheckpointConfig", {}).get("LocalPath", checkpoints.DEFAULT_PATH).rstrip("/")
     return [Bind(host.bundle / checkpoints.FOLDER, path, writable=True)] if path != checkpoints.DEFAULT_PATH else []
-
-
-def _source(channel: dict[str, Any]) -> Source:
-    s3 = channel["DataSource"]["S3DataSource"]
-    if s3["S3DataType"] == "AugmentedManifestFile":
-        raise StagingError("ClientError: AugmentedManifestFile is not supported by Clary yet.")
-    return Source(s3["S3Uri"], s3["S3DataType"], gunzip=channel.get("CompressionType") == "Gzip")
 
 
 def _fetch_code(hyperparameters: dict[str, str], ml: Path, stager: Stager) -> None:
