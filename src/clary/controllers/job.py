@@ -263,6 +263,8 @@ def _no_results(seen: Observation) -> str:
     """Why there is nothing to bring out, if the machine is to blame."""
     if seen.reason == "sandbox":
         return f"InternalServerError: The job could not be started: {seen.message}"
+    if seen.reason == "inputs":
+        return f"ClientError: Data download failed:{seen.message}"
     if seen.reason == "archive" and seen.exit_code == 0:
         return f"ClientError: Artifact upload failed:{seen.message}"
     return ""
