@@ -8,15 +8,16 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from clary.agent import bundle, inputs, linux, processes, python, sandbox
-from clary.agent.workload import ML_ROOT, RUN_ROOT, Bind, Task, Workload
+from clary.agent import bundle, container, inputs, linux, processes, python, sandbox
+from clary.agent.workload import ML_ROOT, RUN_ROOT, SERVE_SOCKET, Bind, Task, Workload
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from clary.agent.cgroups import Cgroups
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _LINUX = sys.platform == "linux"
 _NOT_STARTED = 125
+_OUTPUTS = tuple(f"{ML_ROOT}/{name}" for name in ("model", "output", "checkpoints", "processing"))
+"""Where the user of an image may write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,9 @@ def environment(task: Task) -> dict[str, str]:
         "NUMEXPR_NUM_THREADS": threads,
         "CLARY_WORKLOAD": workload.id,
     }
+    if workload.container is not None:
+        del defaults["HOME"]
+        defaults["PATH"] = container.PATH
     if task.isolation == "namespaces":
         return {**defaults, **workload.env}
     home = str(workload.bundle / bundle.SCRATCH / "root")
@@ -106,6 +112,8 @@ def _prepare(task: Task, cgroups: Cgroups, ends: Ends) -> None:
     workload = task.workload
     scratch = workload.bundle / bundle.SCRATCH
     if task.isolation == "none":
+        if workload.container is not None:
+            raise OSError("an image of one's own needs a sandbox, which this machine does not allow")
         if workload.root is not None:
             raise OSError("an instance needs a sandbox, which this machine does not allow")
         if not workload.network:
@@ -116,12 +124,12 @@ def _prepare(task: Task, cgroups: Cgroups, ends: Ends) -> None:
             raise OSError("several hosts need sandboxes, which this machine does not allow")
         (scratch / "root").mkdir(parents=True, exist_ok=True)
         return
-    installed = (Bind(Path(path).resolve(), path) for path in task.readonly)
+    lead_in = _inlet(workload) if workload.container is not None else None
     view = sandbox.View(
         base=scratch / "base",
         hostname=workload.hostname,
         hosts=workload.hosts,
-        binds=(*sandbox.folders(scratch, workload.bundle, workload.root), *installed, *workload.binds),
+        binds=(*_folders(task, scratch), *workload.binds),
         cgroups=cgroups.view(),
         memory_bytes=workload.memory_bytes,
         network=workload.network or workload.network_of is not None,
@@ -129,12 +137,36 @@ def _prepare(task: Task, cgroups: Cgroups, ends: Ends) -> None:
         layers=workload.root or scratch,
         changeable=task.changeable,
         root=workload.root,
+        container=workload.container,
         shown=inputs.Shown(workload.inputs, workload.bundle, ends.inputs),
     )
     view.base.mkdir(parents=True, exist_ok=True)
     sandbox.enter(view, ends.relay)
     if ends.relay is not None:
         ends.relay.close()
+    if lead_in is not None:
+        lead_in()
+
+
+def _folders(task: Task, scratch: Path) -> Iterable[Bind]:
+    """What a workload is shown besides the system."""
+    workload = task.workload
+    if workload.container is not None:
+        return sandbox.contents(workload.bundle)
+    installed = (Bind(Path(path).resolve(), path) for path in task.readonly)
+    return (*sandbox.folders(scratch, workload.bundle, workload.root), *installed)
+
+
+def _inlet(workload: Workload) -> Callable[[], None] | None:
+    """Keeps the system of the image; gives what leads requests in once the view is entered, if there are to be any."""
+    assert workload.container is not None  # noqa: S101  # the caller asked
+    container.hold(workload.container)
+    if not workload.container.port:
+        return None
+    # Imported before the view hides our own files, and by those alone who need it.
+    from clary.agent import relay  # noqa: PLC0415
+
+    return partial(relay.lead_in, f"{RUN_ROOT}/{SERVE_SOCKET}", workload.container.port)
 
 
 def _prefer_as_oom_victim() -> None:
@@ -171,6 +203,11 @@ def _become_workload(task: Task, output: int, *, warm: WarmInterpreter | None) -
     command, env, cwd = _command(task.workload), environment(task), task.workload.cwd
     if task.isolation == "none":
         command, cwd = [_relocated(word, task.workload) for word in command], _relocated(cwd, task.workload)
+    if task.workload.container is not None:
+        user = container.find_user(task.workload.container.user)
+        env = {"HOME": user.home, **env}
+        Path(cwd).mkdir(parents=True, exist_ok=True)
+        container.become(user, _OUTPUTS, output)
     os.chdir(cwd)
     if warm is not None and task.workload.warm:
         script = python.parse(command, env)
@@ -182,6 +219,8 @@ def _become_workload(task: Task, output: int, *, warm: WarmInterpreter | None) -
 
 def _command(workload: Workload) -> list[str]:
     first, *rest = workload.command
+    if workload.container is not None:
+        return [first, *rest]
     return [sys.executable if first in {"python", "python3"} else first, *rest]
 
 

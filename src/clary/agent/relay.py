@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from clary.agent import linux
@@ -26,6 +27,21 @@ def run(channel: socket.socket, forwards: Sequence[Forward]) -> NoReturn:
         listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
         if listeners:
             asyncio.run(_serve(listeners, [forward.target for forward in forwards]))
+    finally:
+        os._exit(0)
+
+
+def lead_in(path: str, port: int) -> None:
+    """Begin a process that carries connections to a Unix socket on to a port of the network that it is in."""
+    if os.fork():
+        return
+    try:
+        linux.die_with_parent(signal.SIGKILL)
+        Path(path).unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        listener.listen(128)
+        asyncio.run(_serve([listener], [f"127.0.0.1:{port}"]))
     finally:
         os._exit(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clary.agent import inputs, linux
-from clary.agent.workload import ML_ROOT, RUN_ROOT, Bind, Forward
+from clary.agent import container, inputs, linux
+from clary.agent.workload import ML_ROOT, RUN_ROOT, Bind, Container, Forward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,6 +66,8 @@ class View:
     """Folders of the machine that are shown with such a layer."""
     root: Path | None = None
     """Where the writable system is kept."""
+    container: Container | None = None
+    """The system that is shown instead of the machine's own."""
     shown: inputs.Shown | None = None
     """Data that are shown without having been copied."""
 
@@ -82,8 +85,8 @@ def enter(view: View, relay: socket.socket | None = None) -> None:
     socket.sethostname(view.hostname)
     if not view.network:
         _network(view.forwards, relay)
-    _new_root(view.base)
-    _system(view.root)
+    _new_root(view)
+    _system(view)
     _settings(view)
     for bind in sorted(view.binds, key=lambda bind: Path(bind.target).parts):
         if bind.target not in view.changeable or not _layered(bind.target, view.layers):
@@ -98,7 +101,8 @@ def enter(view: View, relay: socket.socket | None = None) -> None:
         _show(folder, f"/sys/fs/cgroup/{name}".rstrip("/"))
     linux.unmount(_HOST)
     Path(_HOST).rmdir()
-    linux.make_readonly("/", recursive=False)
+    if view.container is None:
+        linux.make_readonly("/", recursive=False)
     linux.drop_privileges()
 
 
@@ -120,6 +124,14 @@ def folders(scratch: Path, bundle: Path, root: Path | None) -> Iterator[Bind]:
     yield Bind(bundle / "run", RUN_ROOT, writable=True)
 
 
+def contents(bundle: Path) -> Iterator[Bind]:
+    """The writable folders of a workload in the system of an image: what the image has beside them stays in sight."""
+    for folder in sorted((bundle / "ml").iterdir()):
+        if any(folder.iterdir()) or folder.name != "code":
+            yield Bind(folder, f"{ML_ROOT}/{folder.name}", writable=True)
+    yield Bind(bundle / "run", RUN_ROOT, writable=True)
+
+
 def _network(forwards: tuple[Forward, ...], relay: socket.socket | None) -> None:
     """A socket belongs to the network where it was made, so one made here can be served outside."""
     linux.raise_loopback()
@@ -132,16 +144,21 @@ def _network(forwards: tuple[Forward, ...], relay: socket.socket | None) -> None
         socket.send_fds(relay, [b"listeners"], [listener.fileno() for listener in listeners])
 
 
-def _new_root(base: Path) -> None:
+def _new_root(view: View) -> None:
+    base = view.base
     linux.mount("", "/", "", linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("tmpfs", str(base), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=16m")
+    if view.container is not None:
+        container.mount(view.container, base, view.layers)
+    else:
+        linux.mount("tmpfs", str(base), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=16m")
     (base / _HOST.strip("/")).mkdir()
     linux.pivot_root(str(base), f"{base}{_HOST}")
     os.chdir("/")
 
 
-def _system(root: Path | None) -> None:
-    for name in _SYSTEM:
+def _system(view: View) -> None:
+    root = view.root
+    for name in _SYSTEM if view.container is None else ():
         source = Path(f"{_HOST}{name}")
         if source.is_symlink():
             Path(name).symlink_to(source.readlink())
@@ -183,9 +200,10 @@ def _is_plain(path: Path) -> bool:
 
 
 def _settings(view: View) -> None:
-    etc = Path("/etc")
-    etc.mkdir()
-    if view.root is None:
+    etc = _folder("/etc")
+    if view.container is not None:
+        pass
+    elif view.root is None:
         _show_settings(etc)
     else:
         _show(view.root / "etc", "/etc", writable=True)
@@ -246,7 +264,7 @@ def _resolver() -> bytes:
 
 
 def _processes() -> None:
-    Path("/proc").mkdir()
+    _folder("/proc")
     linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
     for name in _CONTROLS:
         path = f"/proc/{name}"
@@ -259,7 +277,8 @@ def _processes() -> None:
 
 
 def _devices(memory_bytes: int) -> None:
-    Path("/dev").mkdir()
+    _folder("/dev")
+    linux.mount("tmpfs", "/dev", "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=755,size=64k")
     for name in _DEVICES:
         _show(Path(f"/dev/{name}"), f"/dev/{name}", writable=True)
     for pattern in _GPUS:
@@ -276,12 +295,21 @@ def _devices(memory_bytes: int) -> None:
 
 def _show(source: Path, target: str, *, writable: bool = False) -> None:
     """Bind `source`, a path of the machine, to `target`, a path of the new root."""
-    origin, place = Path(f"{_HOST}{source}"), Path(target)
+    origin, place = Path(f"{_HOST}{source}"), container.inside(target, _HOST)
     if origin.is_dir():
         place.mkdir(parents=True, exist_ok=True)
     elif not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
-    linux.mount(str(origin), target, "", linux.MS_BIND | linux.MS_REC)
+    linux.mount(str(origin), str(place), "", linux.MS_BIND | linux.MS_REC)
     if not writable:
-        linux.make_readonly(target)
+        linux.make_readonly(str(place))
+
+
+def _folder(name: str) -> Path:
+    """A folder at the top of the new root."""
+    path = container.inside(name, _HOST)
+    if path != Path(name):
+        raise OSError(errno.ENOTDIR, "the image has made it a link", name)
+    path.mkdir(exist_ok=True)
+    return path

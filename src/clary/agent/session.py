@@ -147,6 +147,6 @@ def _become(request: Mapping[str, Any], env: Mapping[str, str], files: list[int]
         os.dup2(file, standard)
     if os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    os.chdir(request.get("cwd") or env["HOME"])
+    os.chdir(request.get("cwd") or env.get("HOME", "/"))
     argv = request["argv"]
     os.execvpe(argv[0], argv, dict(env))  # noqa: S606  # running the caller's command is the purpose

@@ -13,6 +13,8 @@ ML_ROOT = "/opt/ml"
 RUN_ROOT = "/run/clary"
 """The folder that a workload shares with the platform, for sockets."""
 
+SERVE_SOCKET = "serve.sock"
+
 Isolation = Literal["namespaces", "none"]
 
 
@@ -80,6 +82,18 @@ class Pipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """The system of an image, in which a workload runs rather than in that of the machine."""
+
+    root: Path
+    """Where it is unpacked; what the workload changes there is thrown away."""
+    user: str = ""
+    """Name or number of a user, and of a group behind a colon; empty: root."""
+    port: int = 0
+    """Where the workload serves HTTP in a network of its own; `SERVE_SOCKET` in `bundle/run` leads there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One command with its limits, its view of the disk and what happens at its end."""
 
@@ -114,6 +128,8 @@ class Workload:
     notes: tuple[str, ...] = ()
     """Lines for its log, before its own."""
     archives: tuple[Archive, ...] = ()
+    container: Container | None = None
+    """None: the machine's own system, read-only."""
     warm: bool = False
     """May run inside a fork of the warm interpreter when it is a plain Python command."""
     root: Path | None = None
@@ -154,6 +170,8 @@ class Task:
         workload["inputs"] = tuple(Input(**each) for each in workload["inputs"])
         workload["pipes"] = tuple(Pipe(**each) for each in workload["pipes"])
         workload["forwards"] = tuple(Forward(**forward) for forward in workload["forwards"])
+        container = workload["container"]
+        workload["container"] = Container(**{**container, "root": Path(container["root"])}) if container else None
         workload["archives"] = tuple(Archive(**archive) for archive in workload["archives"])
         folders = {name: tuple(value[name]) for name in ("readonly", "changeable")}
         return cls(**{**value, **folders, "workload": Workload(**workload)})
