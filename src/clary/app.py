@@ -33,7 +33,7 @@ from clary.controllers.bucket_lifecycle import BucketLifecycleController
 from clary.controllers.bucket_logging import BucketLoggingController
 from clary.controllers.bucket_notification import BucketNotificationController
 from clary.controllers.bucket_replication import BucketReplicationController
-from clary.controllers.capacity import Capacity
+from clary.controllers.capacity import Capacity, Need, gpus
 from clary.controllers.endpoint import EndpointController
 from clary.controllers.identity import PREFIX, CredentialsPage
 from clary.controllers.instance import InstanceController
@@ -170,7 +170,8 @@ def build(settings: Settings, clock: Clock) -> Parts:
 
 def controllers(platform: Platform, backend: Backend) -> list[Controller]:
     """One controller for every kind of record that runs."""
-    capacity = Capacity(platform.settings.job_parallelism or 2 * (os.cpu_count() or 1))
+    machine = Need(os.cpu_count() or 1, gpus())
+    capacity = Capacity(machine, platform.settings.job_parallelism, wake=lambda job: _touch(platform, job))
     room = Semaphore(MOST_BESIDE)
     beside: list[Controller] = [
         BucketLifecycleController(platform),

@@ -54,7 +54,7 @@ class Settings:
     warm_workers: bool = True
     """Keep an interpreter with the usual libraries imported, from which jobs are forked."""
     job_parallelism: int = 0
-    """Most jobs at the same time; 0 means twice the processors."""
+    """Most jobs at the same time; 0 means as many as their instance types have room for."""
 
     @property
     def tunnel_port(self) -> int:

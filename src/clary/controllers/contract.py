@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary.agent.workload import Bind
 from clary.controllers import leavings
+from clary.controllers.capacity import Need, gpus
 from clary.instance_types import GIB, lookup
 
 if TYPE_CHECKING:
@@ -35,6 +36,31 @@ def size(instance_type: str) -> tuple[float, int]:
     if found is None:
         return float(processors), machine_memory
     return float(min(found.vcpus, processors)), min(found.memory_bytes, machine_memory)
+
+
+def need(instance_type: str, count: int) -> Need:
+    """What `count` instances take of this machine."""
+    found = lookup(instance_type)
+    return Need(size(instance_type)[0] * count, found.gpus * count if found else 0)
+
+
+def clamped(instance_type: str) -> tuple[str, ...]:
+    """A line for the log of a job that gets less than its instance type has; none when it gets all."""
+    found = lookup(instance_type)
+    if found is None:
+        return ()
+    vcpus, memory = size(instance_type)
+    here = min(found.gpus, gpus())
+    if (vcpus, memory, here) == (found.vcpus, found.memory_bytes, found.gpus):
+        return ()
+    return (
+        f"{instance_type} has {_amount(found.vcpus, found.memory_bytes, found.gpus)}; on this machine the job has "
+        f"{_amount(vcpus, memory, here)}.",
+    )
+
+
+def _amount(vcpus: float, memory_bytes: int, gpu_count: int) -> str:
+    return f"{vcpus:g} vCPUs, {memory_bytes / GIB:.4g} GiB and {gpu_count} GPUs"
 
 
 def base_environment() -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary.agent.bundle import remove
 from clary.controllers.cluster import Cluster, Host
+from clary.controllers.contract import need
 from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
 from clary.controllers.inputs.bring import Bringer
 from clary.controllers.joblog import JobLog, ensure_group
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clary.compute.base import Backend, Observation, Workload
-    from clary.controllers.capacity import Capacity
+    from clary.controllers.capacity import Capacity, Need
     from clary.platform import Platform
     from clary.store.records import Record
 
@@ -34,6 +35,9 @@ ATTEMPT, ATTEMPT_AT, TRAINED_S = "Attempt", "AttemptAt", "TrainedSeconds"
 
 OVERDUE = "MaxWaitTimeExceeded"
 """Secondary status of a job that has waited and run for longer than it may."""
+
+LINE_LOOK_S = 5.0
+"""How often a waiting job asks for its place; it is called when there is room."""
 
 GRACE_S = 120.0
 """Time between SIGTERM and SIGKILL of a stopped job, as on AWS."""
@@ -56,8 +60,8 @@ class JobController(ABC):
         self._capacity = capacity
 
     @abstractmethod
-    def count(self, record: Record) -> int:
-        """How many hosts the job has."""
+    def instances(self, record: Record) -> tuple[str, int]:
+        """The instance type of the job's hosts, and how many there are."""
 
     @abstractmethod
     def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
@@ -82,6 +86,10 @@ class JobController(ABC):
     def enter(self, record: Record, phase: str, now: datetime) -> Record:  # noqa: ARG002  # a hook
         """The record as a phase begins (Downloading, Training, Completed, ...); a hook for secondary statuses."""
         return record
+
+    def waits(self, record: Record, place: int, now: datetime) -> Record:  # noqa: ARG002  # a hook
+        """The record of a job that waits in line, at a place from 1; a hook for messages."""
+        return self.enter(record, "Pending", now)
 
     def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:  # noqa: ARG002  # a hook
         """The record after new log lines; a hook for metrics."""
@@ -124,8 +132,8 @@ class JobController(ABC):
             return self._finish(record, "Stopped")
         if self.overdue(record, now):
             return self._finish(self.enter(record, OVERDUE, now), "Stopped")
-        if not self._capacity.admit(self.job_id(record)):
-            return replace(self.enter(record, "Pending", now), due=now + timedelta(seconds=LOOK_S))
+        if place := self._capacity.place(self.job_id(record), self.need(record), record.created):
+            return replace(self.waits(record, place, now), due=now + timedelta(seconds=LINE_LOOK_S))
         if not handles:
             record = self._with_secret(self.enter(record, "Downloading", now))
             # Stored at once: Describe tells the phase, and the workload may ask for credentials with the secret.
@@ -145,7 +153,7 @@ class JobController(ABC):
         )
 
     def _watch(self, record: Record, now: datetime) -> Record:
-        self._capacity.hold(self.job_id(record))
+        self._capacity.hold(self.job_id(record), self.need(record))
         cluster, handles = self.cluster(record), record.observed["Handles"]
         seen = cluster.watch(handles)
         record = self._take_over(record)
@@ -227,7 +235,11 @@ class JobController(ABC):
     def cluster(self, record: Record) -> Cluster:
         """The hosts of the job."""
         folder = self.folder(record) / f"attempt-{attempt(record)}"
-        return Cluster(self._backend, self.job_id(record), folder, self.count(record))
+        return Cluster(self._backend, self.job_id(record), folder, self.instances(record)[1])
+
+    def need(self, record: Record) -> Need:
+        """What the job takes of this machine."""
+        return need(*self.instances(record))
 
     def stager(self, record: Record) -> Stager:
         """Copies data as the job's execution role."""

@@ -11,7 +11,16 @@ from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import leavings, states
 from clary.controllers.container_metrics import ship_metrics
-from clary.controllers.contract import LOST, NO_ROOM, PACKAGES, base_environment, package_folder, resource_config, size
+from clary.controllers.contract import (
+    LOST,
+    NO_ROOM,
+    PACKAGES,
+    base_environment,
+    clamped,
+    package_folder,
+    resource_config,
+    size,
+)
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.inputs.channel import of_processing
 from clary.controllers.job import JobController
@@ -39,9 +48,10 @@ class ProcessingJobController(JobController):
     states = states.PROCESSING_JOB
     log_group = "/aws/sagemaker/ProcessingJobs"
 
-    def count(self, record: Record) -> int:
-        """As many as the cluster has instances."""
-        return int(record.spec["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
+    def instances(self, record: Record) -> tuple[str, int]:
+        """Those of the cluster."""
+        cluster = record.spec["ProcessingResources"]["ClusterConfig"]
+        return cluster["InstanceType"], int(cluster["InstanceCount"])
 
     def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
         """Lays out /opt/ml/processing and tells the command."""
@@ -126,7 +136,7 @@ class ProcessingJobController(JobController):
             binds=(packages,),
             inputs=brought.inputs,
             pipes=brought.pipes,
-            notes=brought.notes,
+            notes=(*clamped(self.instances(record)[0]), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
 

@@ -13,6 +13,7 @@ from clary.controllers.checkpoints import Checkpoints
 from clary.controllers.contract import (
     PACKAGES,
     base_environment,
+    clamped,
     failure_text,
     package_folder,
     size,
@@ -63,9 +64,10 @@ class TrainingJobController(JobController):
     states = states.TRAINING_JOB
     log_group = "/aws/sagemaker/TrainingJobs"
 
-    def count(self, record: Record) -> int:
-        """As many as the job asks instances for."""
-        return int(record.spec["ResourceConfig"].get("InstanceCount", 1))
+    def instances(self, record: Record) -> tuple[str, int]:
+        """As the job asks for."""
+        resources = record.spec["ResourceConfig"]
+        return resources["InstanceType"], int(resources.get("InstanceCount", 1))
 
     def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
         """Lays out /opt/ml and tells the command of the image."""
@@ -150,6 +152,13 @@ class TrainingJobController(JobController):
             each.finish()
         return "Interrupted" if interrupted else "Restarting"
 
+    def waits(self, record: Record, place: int, now: datetime) -> Record:
+        """Tells the place in line."""
+        record = self.enter(record, "Pending", now)
+        *earlier, last = record.observed["SecondaryStatusTransitions"]
+        told = {**last, "StatusMessage": f"{MESSAGES['Pending']}: number {place} in line"}
+        return replace(record, observed={**record.observed, "SecondaryStatusTransitions": [*earlier, told]})
+
     def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:
         """Finds the metrics of the job in its new log lines."""
         found = measure(record.spec["AlgorithmSpecification"].get("MetricDefinitions", ()), events)
@@ -194,7 +203,7 @@ class TrainingJobController(JobController):
             binds=(packages, *_checkpoint_path(spec, host)),
             inputs=brought.inputs,
             pipes=brought.pipes,
-            notes=brought.notes,
+            notes=(*clamped(spec["ResourceConfig"]["InstanceType"]), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from clary.controllers.contract import need
 from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
+from clary.controllers.job import LINE_LOOK_S
 from clary.controllers.joblog import ensure_group
 from clary.controllers.replica import Replicas, Server
 from clary.controllers.staging import Stager, StagingError
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clary.compute.base import Backend
-    from clary.controllers.capacity import Capacity
+    from clary.controllers.capacity import Capacity, Need
     from clary.platform import Platform
     from clary.store.records import Record
 
@@ -73,8 +75,8 @@ class TransformJobController:
     # Phases
 
     def _begin(self, record: Record, now: datetime) -> Record:
-        if not self._capacity.admit(_identity(record)):
-            return replace(record, due=now + timedelta(seconds=LOOK_S))
+        if self._capacity.place(_identity(record), _need(record), record.created):
+            return replace(record, due=now + timedelta(seconds=LINE_LOOK_S))
         model = self._platform.records.get("model", record.account, record.region, record.spec["ModelName"])
         if model is None:
             raise StagingError(f"ClientError: The model {record.spec['ModelName']} does not exist.")
@@ -93,7 +95,7 @@ class TransformJobController:
         )
 
     def _watch(self, record: Record, now: datetime) -> Record:
-        self._capacity.hold(_identity(record))
+        self._capacity.hold(_identity(record), _need(record))
         handle = record.observed["Handle"]
         alive = self._backend.poll(handle).phase not in {"exited", "gone"}
         outcome = record.observed.get("Outcome") or self._outcome(record, now, alive=alive)
@@ -198,6 +200,10 @@ def _server(record: Record, model: Record) -> Server:
         environment=tuple(environment.items()),
         isolated=bool(model.spec.get("EnableNetworkIsolation")),
     )
+
+
+def _need(record: Record) -> Need:
+    return need(record.spec["TransformResources"]["InstanceType"], 1)
 
 
 def _ended(record: Record, status: str, now: datetime, reason: str = "") -> Record:
