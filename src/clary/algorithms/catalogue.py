@@ -84,6 +84,23 @@ class Image:
         return ("python", "-m", "clary.algorithms", self.analyzer, "process") if self.analyzer else None
 
 
+@dataclass(frozen=True, slots=True)
+class Own(Image):
+    """An image of the user's own, which runs as it is: with `train` or `serve` as its argument."""
+
+    def train(self, hyperparameters: Mapping[str, str], environment: Mapping[str, str]) -> Command:  # noqa: ARG002  # whatever they are
+        """The argument for training."""
+        return ("train",)
+
+    def serve(self, environment: Mapping[str, str]) -> Command:  # noqa: ARG002  # whatever it is
+        """The argument for serving."""
+        return ("serve",)
+
+    def process(self) -> Command:
+        """Nothing: processing runs what the image itself says."""
+        return ()
+
+
 def resolve(image_uri: str) -> Image | None:
     """The image that runs here in place of one of AWS's, from any account and region; None for all others."""
     match = ECR_URI.fullmatch(image_uri)

@@ -22,6 +22,7 @@ from clary.controllers.contract import (
     size,
 )
 from clary.controllers.identity import SECRET, environment
+from clary.controllers.images import own_image
 from clary.controllers.inputs.channel import of_processing
 from clary.controllers.job import JobController
 from clary.controllers.staging import Stager, StagingError
@@ -105,15 +106,16 @@ class ProcessingJobController(JobController):
     def _workload(self, record: Record, host: Host, brought: Brought) -> Workload:
         spec = record.spec
         application = spec["AppSpecification"]
-        image = resolve(application["ImageUri"])
+        own = own_image(self._platform, record, application["ImageUri"], spec["RoleArn"])
+        image = own.stands_for if own else resolve(application["ImageUri"])
         command = (*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ()))
         command = command or (image.process() if image else None) or ()
-        if image is None or not command:
+        if image is None or not (command or own):
             raise StagingError(f"ClientError: The image {application['ImageUri']} has no command of its own to run.")
         vcpus, memory = size(spec["ProcessingResources"]["ClusterConfig"]["InstanceType"])
         packages = package_folder(self._platform.settings.home, spec["RoleArn"])
         isolated = bool(spec.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
-        return Workload(
+        workload = Workload(
             id=host.workload_id,
             bundle=host.bundle,
             hostname=host.name,
@@ -139,6 +141,7 @@ class ProcessingJobController(JobController):
             notes=(*clamped(self.instances(record)[0]), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
+        return own.inside(workload, (), application) if own else workload
 
 
 def _write_config(ml: Path, record: Record, host: Host) -> None:

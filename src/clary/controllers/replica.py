@@ -12,6 +12,7 @@ from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers.contract import PACKAGES, base_environment, package_folder, size
 from clary.controllers.identity import SECRET, environment, role_context
+from clary.controllers.images import own_image
 from clary.controllers.joblog import JobLog, ensure_group
 from clary.controllers.staging import Source, Stager, StagingError, unpack
 from clary.controllers.unix_http import UnixConnection
@@ -126,13 +127,14 @@ class Replicas:
 
     def _workload(self, record: Record, server: Server, bundle: Path, identity: str) -> Workload:
         variables = server.container.get("Environment", {})
-        image = resolve(server.container["Image"])
+        own = own_image(self._platform, record, server.container["Image"], server.role_arn)
+        image = own.stands_for if own else resolve(server.container["Image"])
         command = image.serve(variables) if image else None
         if image is None or command is None:
             raise StagingError(f"The image {server.container['Image']} is not for inference.")
         vcpus, memory = size(server.instance_type)
         packages = package_folder(self._platform.settings.home, server.role_arn)
-        return Workload(
+        workload = Workload(
             id=identity,
             bundle=bundle,
             command=command,
@@ -151,6 +153,7 @@ class Replicas:
             binds=(packages,),
             warm=self._platform.settings.warm_workers,
         )
+        return own.serving(workload, self._platform.settings.endpoint) if own else workload
 
 
 def ping(path: Path) -> Health:

@@ -20,6 +20,7 @@ from clary.controllers.contract import (
     write_training_config,
 )
 from clary.controllers.identity import SECRET, environment
+from clary.controllers.images import own_image
 from clary.controllers.inputs.channel import of_training
 from clary.controllers.job import INTERRUPT, OVERDUE, JobController, attempt, trained_s
 from clary.controllers.joblog import final, keep, measure
@@ -169,7 +170,8 @@ class TrainingJobController(JobController):
     def _workload(self, record: Record, host: Host, brought: Brought) -> Workload:
         spec = record.spec
         algorithm = spec["AlgorithmSpecification"]
-        image = resolve(algorithm["TrainingImage"])
+        own = own_image(self._platform, record, algorithm["TrainingImage"], spec["RoleArn"])
+        image = own.stands_for if own else resolve(algorithm["TrainingImage"])
         if image is None:
             raise StagingError(f"ClientError: Clary cannot run the image {algorithm['TrainingImage']}.")
         entrypoint = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
@@ -179,7 +181,7 @@ class TrainingJobController(JobController):
         command = entrypoint or image.train(spec.get("HyperParameters", {}), spec.get("Environment", {}))
         if not command:
             raise StagingError(f"ClientError: The image {image.uri} is not for training.")
-        return Workload(
+        workload = Workload(
             id=host.workload_id,
             bundle=host.bundle,
             hostname=host.name,
@@ -206,6 +208,7 @@ class TrainingJobController(JobController):
             notes=(*clamped(spec["ResourceConfig"]["InstanceType"]), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
+        return own.inside(workload, ("train",), algorithm) if own else workload
 
 
 def _pack(bundles: Sequence[Path]) -> None:

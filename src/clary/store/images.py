@@ -6,19 +6,20 @@ Source: "OCI Image Format Specification" and "Image Manifest V 2, Schema 2" of D
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from clary import arn
+from clary.store.layers import Repository
 from clary.store.records import AlreadyExists, Query, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from clary.store.layers import Repository
     from clary.store.records import Records
 
 REPOSITORY = "ecr-repository"
@@ -30,6 +31,8 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+_URI = re.compile(r"(?P<host>[^/]+)/(?P<name>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
+_ECR_HOST = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST}) | INDEXES
 
 
@@ -96,6 +99,33 @@ def parse(text: str, media_type: str = "") -> Manifest:
         return Manifest(text, kind, digest_of(text), _part(document["config"]), layers)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidManifest(f"it is no manifest: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What an image is called: a repository, and a tag or digest in it."""
+
+    place: Repository
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def identifier(self) -> dict[str, str]:
+        """The image as requests of ECR name it."""
+        return {"imageDigest": self.digest} if self.digest else {"imageTag": self.tag or "latest"}
+
+
+def refer(uri: str, account: str, region: str, port: int) -> Reference | None:
+    """The image that a URI names, if it is one of the account's registry: by AWS's host name or at our own port."""
+    found = _URI.fullmatch(uri)
+    if found is None:
+        return None
+    aws = _ECR_HOST.fullmatch(found["host"])
+    if aws is None and found["host"].rpartition(":")[2] != str(port):
+        return None
+    owner, where = (aws[1], aws[2]) if aws else (account, region)
+    named = Reference(Repository(owner, where, found["name"]), found["tag"] or "", found["digest"] or "")
+    return named if owner == account else None
 
 
 class Images:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clary import arn
-from clary.algorithms.catalogue import Image, resolve
+from clary.algorithms.catalogue import Image, Own, resolve
 from clary.auth import entities
 from clary.controllers.states import States, transition
 from clary.errors import ValidationException
+from clary.store import images
 
 from .errors import ResourceInUse
 from .kinds import Family, Kind, find
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from clary.store.records import Record
 
 SAGEMAKER = "sagemaker.amazonaws.com"
+
+ImageFinder = Callable[[str], Image]
+"""Tells what an image URI stands for; raises ValidationException when it stands for nothing."""
 
 
 def check_role(platform: Platform, ctx: Context, role_arn: str, source_arn: str = "") -> None:
@@ -40,19 +46,36 @@ def check_role(platform: Platform, ctx: Context, role_arn: str, source_arn: str 
         )
 
 
-def image(uri: str) -> Image:
-    """What an image URI stands for here.
+def finder(platform: Platform, ctx: Context) -> ImageFinder:
+    """`image` for code that checks requests without a platform at hand."""
+    return partial(image, platform, ctx)
+
+
+def image(platform: Platform, ctx: Context, uri: str) -> Image:
+    """What an image URI stands for here: an image of the registry, or an environment of Clary's own.
 
     Raises:
-        ValidationException: Clary has no environment for it.
+        ValidationException: neither; in AWS's words where the registry should have it.
     """
+    named = images.refer(uri, ctx.account, ctx.region, platform.settings.port)
+    registry = images.Images(platform.records)
+    if named is not None and registry.repository(named.place) is not None:
+        if named.digest or registry.tagged(named.place, named.tag or "latest"):
+            return Own(uri, named.place.name, named.tag)
+        raise ValidationException(f"Requested image {uri} not found.")
     found = resolve(uri)
-    if found is None:
+    if found is not None:
+        return found
+    if named is not None:
         raise ValidationException(
-            f"Clary cannot run the image {uri}: it runs SageMaker's framework images and built-in algorithms in "
-            "environments of its own, and no other images yet."
+            f"Cannot find repository: {named.place.name} in registry ID: {named.place.account} Please check if your "
+            "ECR repository exists and role has proper pull permissions for SageMaker: "
+            "ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer"
         )
-    return found
+    raise ValidationException(
+        f"Clary cannot run the image {uri}: it runs SageMaker's images in environments of its own, and images of its "
+        "own registry. Create a repository in ECR and push the image there."
+    )
 
 
 def stop(kind: Kind, states: States) -> Handler:

@@ -10,13 +10,15 @@ from clary.auth.credentials import role_session
 from clary.errors import ServiceError, ValidationException
 
 from . import kinds
-from .jobs import check_role, image, s3_uri
+from .jobs import check_role, finder, s3_uri
 from .kinds import MODEL, Family, delete, describe, listing
 
 if TYPE_CHECKING:
     from clary.api import sagemaker as api
     from clary.context import Context
     from clary.services.service import Document, Members
+
+    from .jobs import ImageFinder
 
 
 class Models(Family):
@@ -25,7 +27,7 @@ class Models(Family):
     async def create_model(self, ctx: Context, request: api.CreateModelInput) -> api.CreateModelOutput:
         """Checks role, image and artefact and remembers them."""
         container = _container(request)
-        _check_container(container)
+        _check_container(container, finder(self._platform, ctx))
         check_role(self._platform, ctx, request["ExecutionRoleArn"], MODEL.arn(ctx, request["ModelName"]))
         await self._check_artifact(ctx, request["ExecutionRoleArn"], container)
         spec = {"EnableNetworkIsolation": False, **request}
@@ -78,14 +80,14 @@ def _container(request: api.CreateModelInput) -> Document:
     return container_of(request)
 
 
-def _check_container(container: Document) -> None:
+def _check_container(container: Document, find_image: ImageFinder) -> None:
     if "ModelPackageName" in container:
         raise ValidationException("Clary does not support ModelPackageName yet; give Image and ModelDataUrl.")
     if container.get("Mode") == "MultiModel":
         raise ValidationException("Clary does not support the container mode MultiModel yet.")
     if "Image" not in container:
         raise ValidationException("Image is required for a container.")
-    if image(container["Image"]).serve(container.get("Environment", {})) is None:
+    if find_image(container["Image"]).serve(container.get("Environment", {})) is None:
         raise ValidationException(f"The image {container['Image']} is not for inference.")
     source = container.get("ModelDataSource", {}).get("S3DataSource")
     if source:

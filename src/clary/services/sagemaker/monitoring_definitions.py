@@ -94,7 +94,7 @@ def check_definition(platform: Platform, ctx: Context, definition: Definition) -
     """
     check_role(platform, ctx, definition["RoleArn"])
     application = definition["Application"]
-    if image(application["ImageUri"]).process() is None and not application.get("ContainerEntrypoint"):
+    if image(platform, ctx, application["ImageUri"]).process() is None and not application.get("ContainerEntrypoint"):
         raise ValidationException(f"The image {application['ImageUri']} is not for monitoring.")
     find(platform, ctx, ENDPOINT, definition["Input"]["EndpointName"])
     _check_input(definition["Input"])

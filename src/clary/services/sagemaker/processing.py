@@ -8,13 +8,15 @@ from clary.controllers import states
 from clary.errors import ValidationException
 
 from . import kinds
-from .jobs import check_role, delete_finished, image, s3_uri, stop
+from .jobs import check_role, delete_finished, finder, s3_uri, stop
 from .kinds import PROCESSING_JOB, Family, describe, listing
 from .longpoll import held
 
 if TYPE_CHECKING:
     from clary.api import sagemaker as api
     from clary.context import Context
+
+    from .jobs import ImageFinder
 
 LOCAL_ROOT = "/opt/ml/processing"
 NAME_BYTES = 255
@@ -28,7 +30,7 @@ class Processing(Family):
         self, ctx: Context, request: api.CreateProcessingJobRequest
     ) -> api.CreateProcessingJobResponse:
         """Checks what can be checked at once and hands the job to its controller."""
-        check_processing(request)
+        check_processing(request, finder(self._platform, ctx))
         check_role(self._platform, ctx, request["RoleArn"], PROCESSING_JOB.arn(ctx, request["ProcessingJobName"]))
         spec = {"StoppingCondition": {"MaxRuntimeInSeconds": 86400}, **request}
         record = kinds.create(self._platform, ctx, PROCESSING_JOB, spec, status="InProgress", observed={}, due=ctx.now)
@@ -40,13 +42,13 @@ class Processing(Family):
     delete_processing_job = delete_finished(PROCESSING_JOB, states.PROCESSING_JOB)
 
 
-def check_processing(request: api.CreateProcessingJobRequest) -> None:
+def check_processing(request: api.CreateProcessingJobRequest, find_image: ImageFinder) -> None:
     """Refuses a processing request that could never run.
 
     Raises:
         ValidationException: in AWS's words where AWS checks it too.
     """
-    image(request["AppSpecification"]["ImageUri"])
+    find_image(request["AppSpecification"]["ImageUri"])
     inputs = request.get("ProcessingInputs", ())
     outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", ())
     names = [entry["InputName"] for entry in inputs]

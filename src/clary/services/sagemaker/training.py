@@ -10,7 +10,7 @@ from clary.errors import ValidationException
 from clary.expressions import Expression
 
 from . import kinds
-from .jobs import check_role, delete_finished, image, s3_uri, secondary, stop
+from .jobs import check_role, delete_finished, finder, s3_uri, secondary, stop
 from .kinds import TRAINING_JOB, Family, describe, listing
 from .longpoll import held
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from clary.api import sagemaker as api
     from clary.context import Context
     from clary.services.service import Document, Members
+
+    from .jobs import ImageFinder
 
 CHECKPOINTS = "/opt/ml/checkpoints"
 TAKEN = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
@@ -29,9 +31,10 @@ class Training(Family):
 
     def create_training_job(self, ctx: Context, request: api.CreateTrainingJobRequest) -> api.CreateTrainingJobResponse:
         """Checks what can be checked at once and hands the job to its controller."""
-        check_training(request)
+        find_image = finder(self._platform, ctx)
+        check_training(request, find_image)
         check_role(self._platform, ctx, request["RoleArn"], TRAINING_JOB.arn(ctx, request["TrainingJobName"]))
-        spec = with_defaults(request)
+        spec = with_defaults(request, find_image)
         record = kinds.create(
             self._platform,
             ctx,
@@ -52,7 +55,7 @@ class Training(Family):
     delete_training_job = delete_finished(TRAINING_JOB, states.TRAINING_JOB)
 
 
-def check_training(request: Members) -> None:
+def check_training(request: Members, find_image: ImageFinder) -> None:
     """Refuses a training request that could never run; also used for the jobs of a tuning job.
 
     Raises:
@@ -63,7 +66,7 @@ def check_training(request: Members) -> None:
         raise ValidationException(
             "Clary does not support AlgorithmName (marketplace algorithms) yet; give a TrainingImage."
         )
-    image(algorithm["TrainingImage"])
+    find_image(algorithm["TrainingImage"])
     _check_metrics(algorithm)
     channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     if len(channels) != len(set(channels)):
@@ -103,12 +106,12 @@ def _check_metrics(algorithm: Members) -> None:
             ) from None
 
 
-def with_defaults(request: Members) -> Document:
+def with_defaults(request: Members, find_image: ImageFinder) -> Document:
     """The request with what AWS fills in, so that Describe tells it."""
     output = {"KmsKeyId": "", **request["OutputDataConfig"]}
     algorithm = dict(request["AlgorithmSpecification"])
     algorithm.setdefault("EnableSageMakerMetricsTimeSeries", False)
-    reported = image(algorithm["TrainingImage"]).reports(
+    reported = find_image(algorithm["TrainingImage"]).reports(
         request.get("HyperParameters", {}), request.get("Environment", {})
     )
     if reported and "MetricDefinitions" not in algorithm:

@@ -10,7 +10,7 @@ from clary.errors import ValidationException
 from clary.trials import counters, objective, summary, trials
 
 from . import kinds
-from .jobs import check_role, delete_finished, image, stop
+from .jobs import check_role, delete_finished, finder, stop
 from .kinds import TUNING_JOB, Family, decode_token, describe, encode_token, find, listing
 from .training import check_training, with_defaults
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.services.service import Document
     from clary.store.records import Record
+
+    from .jobs import ImageFinder
 
 RANGES = ("ContinuousParameterRanges", "IntegerParameterRanges", "CategoricalParameterRanges")
 DEFINITION_ONLY = (
@@ -39,7 +41,7 @@ class Tuning(Family):
         """Checks what can be checked at once and hands the search to its controller."""
         definition = _definition(request)
         config = _config(request["HyperParameterTuningJobConfig"], definition)
-        plan = _plan(config, definition, request["HyperParameterTuningJobName"])
+        plan = _plan(config, definition, request["HyperParameterTuningJobName"], finder(self._platform, ctx))
         check_role(
             self._platform, ctx, definition["RoleArn"], TUNING_JOB.arn(ctx, request["HyperParameterTuningJobName"])
         )
@@ -176,10 +178,10 @@ def _check_range(entry: Document, read: type[float] | type[int]) -> None:
         )
 
 
-def _plan(config: Document, definition: Document, name: str) -> Document:
+def _plan(config: Document, definition: Document, name: str, find_image: ImageFinder) -> Document:
     """What the controller goes by, whichever of several members asked for it."""
-    training = _training_job(definition, name)
-    wanted = _objective(config, definition, training)
+    training = _training_job(definition, name, find_image)
+    wanted = _objective(config, definition, training, find_image)
     static = {**training["HyperParameters"], "_tuning_objective_metric": wanted["MetricName"]}
     return {
         "DefinitionName": definition.get("DefinitionName", ""),
@@ -202,7 +204,7 @@ def _told(request: Document, definition: Document, plan: Document) -> Document:
     return {"TrainingJobDefinition": told} if "TrainingJobDefinition" in request else {"TrainingJobDefinitions": [told]}
 
 
-def _training_job(definition: Document, name: str) -> Document:
+def _training_job(definition: Document, name: str, find_image: ImageFinder) -> Document:
     """What every training job of the tuning job is created with, its name and tuned hyperparameters aside."""
     resources = definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig", {})
     if not {"InstanceType", "InstanceCount"} <= resources.keys():
@@ -215,11 +217,11 @@ def _training_job(definition: Document, name: str) -> Document:
         "HyperParameters": definition.get("StaticHyperParameters", {}),
         "ResourceConfig": resources,
     }
-    check_training({**request, "TrainingJobName": name})
-    return with_defaults(request)
+    check_training({**request, "TrainingJobName": name}, find_image)
+    return with_defaults(request, find_image)
 
 
-def _objective(config: Document, definition: Document, training: Document) -> Document:
+def _objective(config: Document, definition: Document, training: Document, find_image: ImageFinder) -> Document:
     """Which metric to optimise; one that the training jobs report."""
     wanted: Document | None = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective")
     if wanted is None:
@@ -237,7 +239,7 @@ def _objective(config: Document, definition: Document, training: Document) -> Do
             f"The objective metric for the hyperparameter tuning job, [{name}], isn't valid for the [{uri}] algorithm. "
             "Choose a valid objective metric."
         )
-    reported = image(uri).reports(training["HyperParameters"], training.get("Environment", {}))
+    reported = find_image(uri).reports(training["HyperParameters"], training.get("Environment", {}))
     direction = next((metric.direction for metric in reported if metric.name == name), wanted["Type"])
     if direction != wanted["Type"]:
         raise ValidationException(

@@ -1,0 +1,184 @@
+"""Images of the user's own: pulled from the registry as the execution role, unpacked, and run as they say.
+
+Source: "Use your own training algorithms" and "Custom inference code with hosting services", SageMaker developer
+guide; "Image Configuration", OCI Image Format Specification.
+"""
+
+from __future__ import annotations
+
+import platform as machine
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from clary.agent.workload import Container, Forward
+from clary.algorithms.catalogue import Own
+from clary.compute.roots import Roots
+from clary.compute.unpacking import BadLayer
+from clary.controllers.contract import PACKAGES, base_environment
+from clary.controllers.identity import role_context
+from clary.controllers.staging import StagingError
+from clary.errors import ServiceError
+from clary.store.images import Images, Manifest, parse, refer
+from clary.store.layers import Layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from clary.agent.workload import Workload
+    from clary.platform import Platform
+    from clary.store.images import Reference
+    from clary.store.layers import Repository
+    from clary.store.records import Record
+
+PORT = 8080
+"""Where SageMaker's containers serve."""
+
+FOLDER = "images"
+_ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+_NOT_PULLED = (
+    "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are incorrect."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnImage:
+    """An image that is unpacked here."""
+
+    stands_for: Own
+    root: Path
+    config: Mapping[str, Any]
+    """What the image says about its command, in the words of OCI."""
+
+    def inside(self, workload: Workload, argument: Sequence[str], specification: Mapping[str, Any]) -> Workload:
+        """The workload as it runs in the image.
+
+        Args:
+            workload: what would run in an environment of our own.
+            argument: what SageMaker adds to the entry point of the image; none leaves the command of the image.
+            specification: may replace the entry point and its arguments.
+        """
+        ours = base_environment()
+        given = {name: value for name, value in workload.env.items() if ours.get(name) != value and name != PACKAGES}
+        return replace(
+            workload,
+            command=self._command(argument, specification),
+            container=Container(root=self.root, user=str(self.config.get("User") or "")),
+            cwd=str(self.config.get("WorkingDir") or "/"),
+            env={**_variables(self.config.get("Env") or ()), **given},
+            binds=tuple(bind for bind in workload.binds if bind.target != workload.env.get(PACKAGES)),
+            warm=False,
+        )
+
+    def serving(self, workload: Workload, endpoint: str) -> Workload:
+        """The same for a model server, which has a network of its own: others serve at the same port."""
+        inside = self.inside(workload, ("serve",), {})
+        assert inside.container is not None  # noqa: S101  # just made
+        address = urlsplit(endpoint)
+        target = f"{address.hostname}:{address.port}"
+        forwards = (Forward("127.0.0.1", address.port or 80, target),) if workload.network else ()
+        return replace(inside, container=replace(inside.container, port=PORT), network=False, forwards=forwards)
+
+    def _command(self, argument: Sequence[str], specification: Mapping[str, Any]) -> tuple[str, ...]:
+        entry_point = specification.get("ContainerEntrypoint") or self.config.get("Entrypoint") or ()
+        own = () if "ContainerEntrypoint" in specification else argument or self.config.get("Cmd") or ()
+        command = (*entry_point, *(specification.get("ContainerArguments") or own))
+        if not command:
+            raise StagingError(f"ClientError: The image {self.stands_for.uri} has no command of its own to run.")
+        return command
+
+
+def own_image(platform: Platform, record: Record, uri: str, role_arn: str) -> OwnImage | None:
+    """The image of our registry that a URI names, unpacked; None when it names none of ours.
+
+    Raises:
+        StagingError: the role may not have it, it is damaged, or it cannot run here.
+    """
+    named = refer(uri, record.account, record.region, platform.settings.port)
+    if named is None or Images(platform.records).repository(named.place) is None:
+        return None
+    if not platform.sandboxes:
+        raise StagingError(
+            "ClientError: An image of one's own needs a sandbox, which this machine does not allow; `clary doctor` "
+            "tells why."
+        )
+    try:
+        return _Pull(platform, record, role_arn, named).unpacked(uri)
+    except BadLayer as error:
+        raise StagingError(f"ClientError: The image {uri} cannot be unpacked: {error}.") from error
+    except OSError as error:
+        raise StagingError(f"ClientError: The image {uri} cannot be unpacked: {error.strerror}.") from error
+
+
+class _Pull:
+    """Takes one image out of the registry, as a role."""
+
+    def __init__(self, platform: Platform, record: Record, role_arn: str, named: Reference) -> None:
+        self._platform = platform
+        self._record = record
+        self._role_arn = role_arn
+        self._named = named
+        self._layers = Layers(platform.objects, platform.clock)
+
+    def unpacked(self, uri: str) -> OwnImage:
+        """The image, unpacked unless it has been before."""
+        manifest = self._manifest(self._named.identifier)
+        if manifest.images:
+            manifest = self._manifest({"imageDigest": _for_this_machine(manifest, uri)})
+        self._call("GetDownloadUrlForLayer", layerDigest=manifest.blobs[0].digest)
+        config = orjson.loads(b"".join(self._layer(manifest.blobs[0].digest)))
+        _refuse_foreign(config.get("architecture", ""), uri)
+        roots = Roots(self._platform.settings.home / FOLDER)
+        root = roots.get(manifest.digest, (self._layer(layer.digest) for layer in manifest.layers))
+        own = Own(uri, self._place.name, self._named.tag)
+        return OwnImage(own, root, config.get("config") or {})
+
+    @property
+    def _place(self) -> Repository:
+        return self._named.place
+
+    def _manifest(self, identifier: Mapping[str, str]) -> Manifest:
+        answer = self._call("BatchGetImage", imageIds=[identifier])
+        if not answer["images"]:
+            raise StagingError(_NOT_PULLED)
+        image = answer["images"][0]
+        return parse(image["imageManifest"], image["imageManifestMediaType"])
+
+    def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+        context = role_context(self._platform, self._record, self._role_arn, "ecr", operation)
+        context = replace(context, region=self._place.region)
+        try:
+            return self._platform.invoke.call(context, {"repositoryName": self._place.name, **request})
+        except ServiceError as error:
+            raise StagingError(f"{_NOT_PULLED} ({error.message})") from error
+
+    def _layer(self, digest: str) -> Iterator[bytes]:
+        layer = self._layers.find(self._place, digest)
+        if layer is None:
+            raise StagingError(_NOT_PULLED)
+        return self._layers.chunks(layer)
+
+
+def _variables(listed: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (each.partition("=") for each in listed)}
+
+
+def _architecture() -> str:
+    return _ARCHITECTURES.get(machine.machine(), machine.machine())
+
+
+def _for_this_machine(index: Manifest, uri: str) -> str:
+    for image in index.images:
+        if image.platform == ("linux", _architecture()):
+            return image.digest
+    raise StagingError(f"ClientError: The image {uri} has no variant for linux/{_architecture()}.")
+
+
+def _refuse_foreign(architecture: str, uri: str) -> None:
+    if architecture not in ("", _architecture()):
+        raise StagingError(
+            f"ClientError: The image {uri} is for {architecture}, but this machine is {_architecture()}."
+        )
