@@ -16,6 +16,8 @@ from benchmarks.report import Row, at_most, fact, median
 from benchmarks.servers import clary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.server import ClaryServer
 
 TITLE = "Job start"
@@ -24,36 +26,39 @@ IMPORTS = {"standard": b"", "science": b"import pandas, sklearn.linear_model, xg
 SCRIPT = b"import time\n%sprint(f'begun={time.time()};', flush=True)\n"
 SETTLE_S = 12.0
 """Until the warm interpreter has imported its libraries."""
+DEFAULTS: dict[str, Any] = {
+    "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+}
 _UNDER_WAY = "InProgress"
 
 
 class Jobs:
-    """Runs the scripts as training jobs of one platform, one at a time."""
+    """Runs scripts, `standard` and `science` and others by name, as training jobs of one platform."""
 
-    def __init__(self, server: ClaryServer) -> None:
+    def __init__(self, server: ClaryServer, others: Mapping[str, bytes] | None = None) -> None:
         self._sagemaker, s3, iam = (server.client(name) for name in ("sagemaker", "s3", "iam"))
         self._logs = server.client("logs")
         self._count = 0
         s3.create_bucket(Bucket="jobs")
-        for name, imports in IMPORTS.items():
-            s3.put_object(Bucket="jobs", Key=f"{name}.tar.gz", Body=_archive(SCRIPT % imports))
+        scripts = {name: SCRIPT % imports for name, imports in IMPORTS.items()} | dict(others or {})
+        for name, script in scripts.items():
+            s3.put_object(Bucket="jobs", Key=f"{name}.tar.gz", Body=_archive(script))
         self._role: str = iam.create_role(RoleName="training", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         iam.attach_role_policy(RoleName="training", PolicyArn="arn:aws:iam::aws:policy/AmazonS3FullAccess")
 
     def run(self, script: str) -> tuple[float, float]:
         """The seconds to the script's first line after its imports, and to Completed."""
+        started = time.time()
+        name = self.create(script)
+        self.wait(name)
+        ended = time.time()
+        return self.told(name, "begun") - started, ended - started
+
+    def create(self, script: str, **options: Any) -> str:
+        """The name of a job that runs a script; `options` are members of the request."""
         self._count += 1
         name = f"{script}-{self._count}"
-        started = time.time()
-        self._create(name, script)
-        while (job := self._sagemaker.describe_training_job(TrainingJobName=name))["TrainingJobStatus"] == _UNDER_WAY:
-            time.sleep(0.01)
-        ended = time.time()
-        if job["TrainingJobStatus"] != "Completed":
-            raise RuntimeError(f"{name}: {job.get('FailureReason')}")
-        return self._begun(name) - started, ended - started
-
-    def _create(self, name: str, script: str) -> None:
         submitted = {
             "sagemaker_program": "train.py",
             "sagemaker_submit_directory": f"s3://jobs/{script}.tar.gz",
@@ -62,20 +67,30 @@ class Jobs:
         self._sagemaker.create_training_job(
             TrainingJobName=name,
             RoleArn=self._role,
-            AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
             HyperParameters=submitted,
             OutputDataConfig={"S3OutputPath": "s3://jobs/out"},
-            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            StoppingCondition={"MaxRuntimeInSeconds": 60},
+            StoppingCondition={"MaxRuntimeInSeconds": 600},
+            **{**DEFAULTS, **options},
         )
+        return name
 
-    def _begun(self, name: str) -> float:
+    def wait(self, name: str, every_s: float = 0.01) -> None:
+        """Until a job is Completed."""
+        while (job := self._sagemaker.describe_training_job(TrainingJobName=name))["TrainingJobStatus"] == _UNDER_WAY:
+            time.sleep(every_s)
+        if job["TrainingJobStatus"] != "Completed":
+            raise RuntimeError(f"{name}: {job.get('FailureReason')}")
+
+    def told(self, name: str, what: str) -> float:
+        """The number that a job has printed as `WHAT=NUMBER;`."""
         group = "/aws/sagemaker/TrainingJobs"
         found: dict[str, Any] = {}
         for _ in range(100):
-            found = self._logs.filter_log_events(logGroupName=group, logStreamNamePrefix=name, filterPattern="begun")
+            found = self._logs.filter_log_events(
+                logGroupName=group, logStreamNamePrefix=f"{name}/", filterPattern=f'"{what}="'
+            )
             if found["events"]:
-                return float(found["events"][0]["message"].partition("begun=")[2].partition(";")[0])
+                return float(found["events"][0]["message"].partition(f"{what}=")[2].partition(";")[0])
             time.sleep(0.05)
         raise RuntimeError(f"{name} printed nothing")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Row
 
-NAMES = ("idle", "control_plane", "job_start", "inference", "s3", "scale")
+NAMES = ("idle", "control_plane", "job_start", "jobs", "inference", "s3", "scale")
 
 
 def main(names: Sequence[str]) -> int:
