@@ -236,7 +236,7 @@ class Server:
         assert self._http is not None  # noqa: S101  # set by run
         pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
         # The probe waits for processes of its own; meanwhile the parts are built.
-        machine = pool.submit(probe, isolation=self.settings.isolation)
+        machine = pool.submit(probe, isolation=self.settings.isolation, folder=self.settings.home)
         parts = build(self.settings, self._clock)
         platform = parts.platform
         platform.records.resume(self._clock.now())

@@ -166,10 +166,11 @@ def doctor_command(options: argparse.Namespace) -> int:
     from clary.compute.probe import probe  # noqa: PLC0415  # the other commands need none of the compute part
 
     settings = load(os.environ, home=options.home)
-    machine = probe(isolation=settings.isolation)
+    machine = probe(isolation=settings.isolation, folder=settings.home if settings.home.exists() else None)
     rows = [
         ("isolation", machine.isolation + (f" ({machine.reason})" if machine.reason else "")),
         ("as root", "yes" if machine.root else "no"),
+        ("inputs", f"copied ({machine.copies})" if machine.copies else "linked and served, not copied"),
         ("network isolation", "yes" if machine.network else "no"),
         ("limits", ", ".join(sorted(machine.cgroups)) or "affinity and a memory watchdog (no control groups)"),
         ("KVM", "yes" if machine.kvm else "no"),

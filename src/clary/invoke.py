@@ -13,7 +13,7 @@ from clary.errors import NotSupported, ServiceError
 from clary.services.service import Check, Document, Handler, Reply, Service, method_name, runs_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from clary.audit.trail import Trail
@@ -90,6 +90,21 @@ class Invoker:
     def call(self, ctx: Context, request: Document) -> Document:
         """The same from another thread than the event loop's; blocks until the answer is there."""
         return asyncio.run_coroutine_threadsafe(self.act(ctx, request), self._loop).result().members
+
+    def call_each(self, calls: Sequence[tuple[Context, Document]]) -> list[Document | ServiceError]:
+        """The answers of many calls, or why there is none; the event loop serves others between them."""
+
+        async def act() -> list[Document | ServiceError]:
+            answers: list[Document | ServiceError] = []
+            for ctx, request in calls:
+                try:
+                    answers.append((await self.act(ctx, request)).members)
+                except ServiceError as error:
+                    answers.append(error)
+                await asyncio.sleep(0)
+            return answers
+
+        return asyncio.run_coroutine_threadsafe(act(), self._loop).result()
 
     def on_loop(self, action: Callable[[], None]) -> None:
         """Runs a short action on the event loop, for what belongs to it alone; blocks until it is done."""

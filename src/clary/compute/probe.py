@@ -42,6 +42,8 @@ class Machine:
 def probe(*, isolation: str = "auto", folder: Path | None = None) -> Machine:
     """Try everything in child processes, files in `folder`; `isolation="none"` keeps workloads plain processes."""
     source = str(Path(agent_probe.__file__).parents[2])
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     # A process of its own, because the platform has threads and must not fork or leave its namespaces.
     result = subprocess.run(  # noqa: S603  # our own interpreter and code
         [sys.executable, "-I", "-S", "-c", _PROBE, source, str(folder or "")],

@@ -7,6 +7,7 @@ client library stands between the creation of a job and the first line of its sc
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import shutil
 import tarfile
@@ -24,11 +25,13 @@ from clary.http import FileBody, FileSlice, FileSlices, Stored
 from clary.toolkit import archive as archives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from clary.context import Context
     from clary.platform import Platform
 
+
+_BATCH = 64
 
 NAME_BYTES = 255
 """Longest name of a file on this machine."""
@@ -194,13 +197,19 @@ class Stager:
         Raises:
             StagingError: it is not there or not allowed.
         """
-        try:
-            answer = self._call("GetObject", {"Bucket": bucket, "Key": key})
-        except ServiceError as error:
-            raise StagingError(
-                f"ClientError: Data download failed:Failed to download s3://{bucket}/{key}: {_told(error)}"
-            ) from error
-        return Content(answer["Body"], int(answer["LastModified"]))
+        return next(self.open_each([(bucket, key)]))
+
+    def open_each(self, objects: Iterable[tuple[str, str]]) -> Iterator[Content]:
+        """Objects of these buckets and keys, looked up many at a time; errors are those of `open`."""
+        rest = iter(objects)
+        while batch := list(itertools.islice(rest, _BATCH)):
+            calls = [(self._context("GetObject"), {"Bucket": bucket, "Key": key}) for bucket, key in batch]
+            for (bucket, key), answer in zip(batch, self._platform.invoke.call_each(calls), strict=True):
+                if isinstance(answer, ServiceError):
+                    raise StagingError(
+                        f"ClientError: Data download failed:Failed to download s3://{bucket}/{key}: {_told(answer)}"
+                    ) from answer
+                yield Content(answer["Body"], int(answer["LastModified"]))
 
     def _fetch(self, bucket: str, key: str, target: Path, *, compressed: bool) -> int:
         body = self.open(bucket, key).body

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import errno
 import gzip
+import itertools
 import sqlite3
 import zlib
 from contextlib import contextmanager
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -25,7 +27,7 @@ from clary.controllers.staging import StagingError, gunzip
 from clary.http import Damaged, FileSlice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from clary.agent.catalogue import Extent
@@ -104,8 +106,8 @@ class Bringer:
         copied = self._shelf.copied
         tree = target if refusal else self._shelf.tree(name)
         folder = _Folder(self._shelf, name, tree, showable=not refusal and not channel.gunzip)
-        for item in listing.files(self._stager, channel, self._shard):
-            self._use(item, lambda content, item=item: folder.add(item.name, content))  # type: ignore[misc]
+        for item, content in self._contents(listing.files(self._stager, channel, self._shard)):
+            self._use(item, content, partial(folder.add, item.name))
         folder.finish()
         if channel.gunzip:
             _gunzip_all(tree)
@@ -120,10 +122,12 @@ class Bringer:
         return None
 
     def _stream(self, name: str, channel: Channel) -> Pipe:
-        for number, unit in enumerate(listing.records(self._stager, channel, self._shard)):
+        units = list(listing.records(self._stager, channel, self._shard))
+        contents = self._contents(record for unit in units for record in unit if isinstance(record, Item))
+        for number, unit in enumerate(units):
             for record in unit:
                 if isinstance(record, Item):
-                    extents: list[Extent] = self._use(record, lambda content: self._shelf.extents(content.body))
+                    extents = self._use(*next(contents), self._extents)
                     self._shelf.catalogue.record(name, number, record.uri, extents)
                 else:
                     self._shelf.catalogue.record(name, number, "", self._shelf.extents(record))
@@ -139,13 +143,20 @@ class Bringer:
             shards=count,
         )
 
-    def _use(self, item: Item, use: Callable[[Content], _T]) -> _T:
+    def _contents(self, items: Iterable[Item]) -> Iterator[tuple[Item, Content]]:
+        wanted, keys = itertools.tee(items)
+        return zip(wanted, self._stager.open_each((item.bucket, item.key) for item in keys), strict=True)
+
+    def _extents(self, content: Content) -> list[Extent]:
+        return self._shelf.extents(content.body)
+
+    def _use(self, item: Item, content: Content, use: Callable[[Content], _T]) -> _T:
         for _ in range(_ATTEMPTS):
-            content = self._stager.open(item.bucket, item.key)
             try:
                 return use(content)
             except Damaged as error:
                 damage = error
+            content = self._stager.open(item.bucket, item.key)
         raise StagingError(f"ClientError: Data download failed:Failed to download {item.uri}: {damage}")
 
     def _note(self, channel: Channel, refusal: str, copied: int) -> None:
