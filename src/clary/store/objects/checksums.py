@@ -113,7 +113,15 @@ class Digests:
 
     def update(self, data: Buffer) -> None:
         """Takes more bytes."""
+        self.update_md5(data)
+        self.update_checksums(data)
+
+    def update_md5(self, data: Buffer) -> None:
+        """Takes more bytes for the MD5 alone, which another thread may do than the rest."""
         self._md5.update(data)
+
+    def update_checksums(self, data: Buffer) -> None:
+        """Takes more bytes for all but the MD5."""
         for digest in self._running.values():
             digest.update(data)
 

@@ -12,7 +12,7 @@ from clary.store.objects.errors import telling_full_disk
 from clary.store.objects.sealing import SealedIncoming, seal_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 
     from clary.store.objects.files import Files, Incoming
     from clary.store.objects.sealing import ContentKey
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROW_BYTES = 32 << 10
 """Objects up to this size lie in their row: a file costs more than that to make, flush and open."""
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 19
 """What a thread takes at a time; digests and writes of so much let go of the interpreter lock."""
 MOST_WAITING = 3
 """Blocks that may wait for it."""
@@ -93,25 +93,33 @@ async def _blocks(head: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[by
 
 async def _spool(blocks: AsyncIterator[bytes], file: Incoming, digests: Digests) -> int:
     """Writes and digests some blocks while the next ones arrive."""
+
+    def keep(block: bytes) -> None:
+        file.write(block)
+        digests.update_checksums(block)
+
     size = 0
-    writer = _Writer(file, digests)
+    # The MD5 takes longer than all the rest does.
+    workers = _Worker(digests.update_md5), _Worker(keep)
     try:
         async for block in blocks:
             size += len(block)
-            await writer.take(block)
-        await writer.finish()
+            for worker in workers:
+                await worker.take(block)
+        for worker in workers:
+            await worker.finish()
     finally:
-        # The thread must be done with the file before anybody closes it, even when the client has gone.
-        await writer.stop()
+        # The threads must be done with the file before anybody closes it, even when the client has gone.
+        for worker in workers:
+            await worker.stop()
     return size
 
 
-class _Writer:
+class _Worker:
     """Takes blocks in their order, in a thread that works on as long as there are some: each start of it is a wait."""
 
-    def __init__(self, file: Incoming, digests: Digests) -> None:
-        self._file = file
-        self._digests = digests
+    def __init__(self, work: Callable[[bytes], None]) -> None:
+        self._work = work
         self._waiting: deque[bytes] = deque()
         self._working: asyncio.Task[None] | None = None
 
@@ -122,13 +130,13 @@ class _Writer:
             await self._working
             self._working = None
         if self._working is None and self._waiting:
-            self._working = asyncio.create_task(asyncio.to_thread(self._work))
+            self._working = asyncio.create_task(asyncio.to_thread(self._run))
 
     async def finish(self) -> None:
         """Returns when all blocks are taken."""
         while self._working is not None:
             await self._working
-            self._working = asyncio.create_task(asyncio.to_thread(self._work)) if self._waiting else None
+            self._working = asyncio.create_task(asyncio.to_thread(self._run)) if self._waiting else None
 
     async def stop(self) -> None:
         """Gives up what waits."""
@@ -136,10 +144,9 @@ class _Writer:
         if self._working is not None:
             await asyncio.shield(self._working)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while block := self._next():
-            self._file.write(block)
-            self._digests.update(block)
+            self._work(block)
 
     def _next(self) -> bytes:
         with suppress(IndexError):
