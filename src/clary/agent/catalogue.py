@@ -60,7 +60,7 @@ class Node(NamedTuple):
 
 
 class Writer:
-    """Writes a catalogue; nobody reads it before `close`."""
+    """Writes a catalogue; nobody reads it before `complete`."""
 
     def __init__(self, folder: Path) -> None:
         self._pieces = folder / "pieces"
@@ -76,7 +76,6 @@ class Writer:
         self._nodes: list[tuple[int, int | None, str, int, int]] = []
         self._extents: list[tuple[int, int, int, int, int]] = []
         self._records: list[tuple[str, int, int, int]] = []
-        self.is_empty = True
 
     def pack(self, content: bytes) -> Extent:
         """Takes over the bytes of a small content."""
@@ -104,28 +103,31 @@ class Writer:
         self._records.append((stream, item, node, node))
         self._flush_batch()
 
-    def close(self) -> None:
-        """Completes the catalogue.
+    def complete(self) -> None:
+        """Makes the catalogue ready for its readers.
 
         Raises:
             FileExistsError: two files have the same path, or a file has that of a folder.
         """
         self._flush()
-        self._pack.close()
         try:
             self._database.execute(_BY_NAME)
         except sqlite3.IntegrityError as error:
             raise FileExistsError(str(error)) from error
-        finally:
-            self._database.execute("COMMIT")
-            self._database.close()
+        self._database.execute("COMMIT")
+        self.close()
+
+    def close(self) -> None:
+        """Closes its files, whether or not it is complete."""
+        self._pack.close()
+        self._database.close()
 
     def _content(self, extents: Sequence[Extent]) -> int:
-        self.is_empty = False
         self._last_node += 1
         start = 0
         for piece, offset, length in extents:
-            self._extents.append((self._last_node, start, piece, offset, length))
+            if length:
+                self._extents.append((self._last_node, start, piece, offset, length))
             start += length
         return self._last_node
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import itertools
 import os
 import random
 import signal
@@ -108,21 +107,25 @@ class Feeder:
         self._folder = folder
 
     def feed(self) -> None:
-        """Goes on until the process is ended: a workload may read as many epochs as it likes.
+        """Goes on until the workload takes the pipes away or the process is ended, as it may read many epochs.
 
         Raises:
             ValueError: a content is not what the request says of it.
             OSError: it cannot be read.
         """
-        for epoch in itertools.count():
-            # There before this one ends, because it will be opened at once.
-            self._folder.make(epoch + 1)
-            self.feed_epoch(epoch)
+        epoch = 0
+        while self.feed_epoch(epoch):
             self._folder.remove(epoch)
+            epoch += 1
 
-    def feed_epoch(self, epoch: int) -> None:
-        """Waits for the reader of an epoch and sends it everything, or as much as it wants."""
-        descriptor = self._folder.open(epoch)
+    def feed_epoch(self, epoch: int) -> bool:
+        """Waits for the reader of an epoch and sends it everything, or as much as it wants; False: there is no pipe."""
+        # There before this one ends, because it will be opened at once.
+        self._folder.make(epoch + 1)
+        try:
+            descriptor = self._folder.open(epoch)
+        except FileNotFoundError:
+            return False
         try:
             for content in self._contents(epoch):
                 _write(descriptor, content)
@@ -130,6 +133,7 @@ class Feeder:
             pass
         finally:
             os.close(descriptor)
+        return True
 
     def _contents(self, epoch: int) -> Iterator[bytes]:
         pipe = self._pipe

@@ -83,7 +83,7 @@ def _show_inputs(place: str | None) -> None:
         (tree / "linked").write_text("linked")
         writer = Writer(folder / bundle.INPUTS)
         writer.file("0/served", [writer.pack(b"served")], 0)
-        writer.close()
+        writer.complete()
         server = inputs.start_server(workload)
         supervisor.new_process_namespace()
         failure = _attempt(lambda: _read_inputs(workload, server))

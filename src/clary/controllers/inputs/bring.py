@@ -13,7 +13,7 @@ import gzip
 import itertools
 import sqlite3
 import zlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -81,7 +81,7 @@ class Bringer:
             StagingError: the data are not there, not allowed, not what the request says, or have no room.
         """
         inputs, pipes = [], []
-        with _told():
+        with _told(), closing(self._shelf):
             for number, channel in enumerate(channels):
                 if channel.mode == "Pipe":
                     pipes.append(self._stream(str(number), channel))
@@ -89,7 +89,7 @@ class Bringer:
                 others = [*outputs, *(each.target for each in channels if each is not channel)]
                 shown = self._bring_one(str(number), channel, self._why_not(channel, others))
                 inputs += [shown] if shown else []
-            self._shelf.close()
+            self._shelf.complete()
         return Brought(tuple(inputs), tuple(pipes), tuple(self._notes))
 
     def _why_not(self, channel: Channel, others: Sequence[str]) -> str:

@@ -37,12 +37,13 @@ class Shelf:
         """The folder of the files of one input that lie on the disk as they are."""
         return self._folder / "trees" / name
 
-    def close(self) -> None:
-        """Completes the catalogue, if there is one.
+    def complete(self) -> None:
+        """Makes the catalogue ready for the agent, if there is one."""
+        if self._writer is not None:
+            self._writer.complete()
 
-        Raises:
-            FileExistsError: two files have the same path, or a file has that of a folder.
-        """
+    def close(self) -> None:
+        """Closes the files of a catalogue, whether or not it is complete."""
         if self._writer is not None:
             self._writer.close()
 
