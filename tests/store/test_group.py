@@ -78,3 +78,16 @@ def test_nothing_is_written_for_who_has_gone(objects: Objects) -> None:
     asyncio.run(write())
     assert objects.index.get(BUCKET, "gone") is None
     assert objects.index.get(BUCKET, "here") is not None
+
+
+def test_a_write_that_comes_in_the_next_round_is_in_time(objects: Objects, database: Database) -> None:
+    async def later() -> Version:
+        await asyncio.sleep(0)
+        return await put(objects, "later")
+
+    async def write() -> None:
+        await asyncio.gather(put(objects, "first"), later())
+
+    before = database.written
+    asyncio.run(write())
+    assert database.written == before + 1

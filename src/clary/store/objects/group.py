@@ -1,6 +1,6 @@
 """Writes that come together share one transaction: most of what a small write costs the database is its commit.
 
-Nobody waits for others to come: a group is what the event loop had ready at once.
+A group is complete when a round of the event loop brings no further write: nobody waits for one that may never come.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ class Group:
         done: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((change, done))
         if len(self._waiting) == 1:
-            loop.call_soon(self._run)
+            loop.call_soon(self._gather, loop, 0)
         return cast("Answer", await done)
 
-    def _run(self) -> None:
+    def _gather(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        if before < len(self._waiting) < MOST:
+            loop.call_soon(self._gather, loop, len(self._waiting))
+            return
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), MOST):
             self._commit([each for each in waiting[start : start + MOST] if not each[1].done()])
