@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -82,7 +84,7 @@ def image(*layers: bytes, **config: Any) -> Image:
         "config": {"mediaType": CONFIG, "digest": digest(text), "size": len(text)},
         "layers": [{"mediaType": LAYER, "digest": digest(data), "size": len(data)} for data in layers],
     }
-    return Image(layers, text, json.dumps(manifest).encode())
+    return Image(list(layers), text, json.dumps(manifest).encode())
 
 
 class Registry:
@@ -121,6 +123,22 @@ class Registry:
         layers = [self("GET", f"/v2/{repository}/blobs/{each['digest']}").body for each in document["layers"]]
         config = self("GET", f"/v2/{repository}/blobs/{document['config']['digest']}").body
         return Image(layers, config, manifest)
+
+
+@contextmanager
+def sender(port: int) -> Iterator[Send]:
+    """Sends to a server of this machine, over one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+
+    def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Told:
+        connection.request(method, path, body, dict(headers))
+        response = connection.getresponse()
+        return Told(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+    try:
+        yield send
+    finally:
+        connection.close()
 
 
 def token(user: str, password: str) -> str:

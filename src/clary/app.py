@@ -28,7 +28,7 @@ from clary.bucket_host import WEBSITE_PREFIX
 from clary.clock import SystemClock
 from clary.compute.probe import probe
 from clary.connection import Connection
-from clary.controllers import storage_metrics
+from clary.controllers import image_storage, storage_metrics
 from clary.controllers.bucket_lifecycle import BucketLifecycleController
 from clary.controllers.bucket_logging import BucketLoggingController
 from clary.controllers.bucket_notification import BucketNotificationController
@@ -179,6 +179,7 @@ def controllers(platform: Platform, backend: Backend) -> list[Controller]:
         BucketReplicationController(platform),
         BucketLoggingController(platform),
         storage_metrics.StorageMetricsController(platform),
+        image_storage.ImageStorageController(platform),
     ]
     return [
         TrainingJobController(platform, backend, capacity),
@@ -244,6 +245,7 @@ class Server:
         platform.credentials.bootstrap()
         first_run.prepare(platform)
         storage_metrics.begin(platform)
+        image_storage.begin(platform)
         platform.sandboxes = machine.result().isolation != "none"
         backend = plugins.backend(self.settings.compute)(
             self.settings.home / "run", machine.result(), warm=self.settings.warm_workers

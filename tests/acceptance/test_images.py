@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,11 @@ from botocore.exceptions import ClientError
 
 from tests import rootfs
 from tests.acceptance.workbench import allow, ended, unique, until
-from tests.oci import Image, Registry, Told, image, layer
+from tests.oci import Image, Registry, image, layer, sender
 from tests.server import REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from tests.acceptance.workbench import Workbench
 
@@ -56,15 +55,8 @@ def ecr(bench: Workbench) -> Any:
 
 @pytest.fixture(scope="module")
 def registry(bench: Workbench, ecr: Any) -> Iterator[Registry]:
-    connection = http.client.HTTPConnection("127.0.0.1", bench.server.port)
-
-    def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Told:
-        connection.request(method, path, body, dict(headers))
-        response = connection.getresponse()
-        return Told(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
-
-    yield Registry.of(send, ecr)
-    connection.close()
+    with sender(bench.server.port) as send:
+        yield Registry.of(send, ecr)
 
 
 def pushed(registry: Registry, ecr: Any, what: Image) -> str:

@@ -152,14 +152,19 @@ class Layers:
         async with self._objects.copied(layer, _ALGORITHM, None, PLAIN) as content:
             return self._objects.index.put(self._new(target, digest, content.size), content, "")
 
-    def digests(self, repository: Repository) -> Iterator[tuple[str, float]]:
-        """The layers of a repository, each with the time when it came."""
-        start = repository.key("")
-        for key, versions in self._objects.by_key(repository.bucket, start):
-            if not key.startswith(start):
-                return
+    def registries(self) -> Iterator[Repository]:
+        """The accounts and regions that have layers or uploads, each as a repository without a name."""
+        for bucket in self._objects.index.buckets():
+            if bucket.startswith("ecr/"):
+                _, account, region = bucket.split("/")
+                yield Repository(account, region, "")
+
+    def all(self, registry: Repository) -> Iterator[tuple[Repository, str, float]]:
+        """Every layer of an account and region: the repository, the digest, and when it came."""
+        for key, versions in self._objects.by_key(registry.bucket):
+            name, _, digest = key.partition("@")
             for version in versions:
-                yield key.removeprefix(start), version.modified
+                yield registry._replace(name=name), digest, version.modified
 
     def remove(self, repository: Repository, digest: str) -> None:
         """Removes a layer; one that is gone already is no error."""
@@ -167,14 +172,19 @@ class Layers:
 
     def remove_all(self, repository: Repository) -> None:
         """Removes the layers of a repository, and gives up its uploads."""
-        for digest, _ in list(self.digests(repository)):
-            self.remove(repository, digest)
-        self.abort_older(repository, float("inf"))
-
-    def abort_older(self, repository: Repository, before: float) -> None:
-        """Gives up the uploads of a repository that were begun before a time."""
+        start = repository.key("")
+        for key, _ in self._objects.by_key(repository.bucket, start):
+            if not key.startswith(start):
+                break
+            self.remove(repository, key.removeprefix(start))
         for upload in self._objects.uploads.all_of(repository.bucket):
-            if upload.key == repository.name and upload.initiated < before:
+            if upload.key == repository.name:
+                self._objects.uploads.abort(upload)
+
+    def abort_older(self, registry: Repository, before: float) -> None:
+        """Gives up the uploads of an account and region that were begun before a time."""
+        for upload in self._objects.uploads.all_of(registry.bucket):
+            if upload.initiated < before:
                 self._objects.uploads.abort(upload)
 
     def _new(self, repository: Repository, digest: str, size: int) -> NewObject:
