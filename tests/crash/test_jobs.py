@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODEL_BYTES = 40_000_000
 INPUTS = 400
+ROW = b"1,2,3\n" * 100
 LINES = 300
 SCRIPT = f"""
 import hashlib, os, time
@@ -53,7 +54,7 @@ def restart(bench: Workbench) -> None:
 
 def request(bench: Workbench) -> dict[str, Any]:
     for number in range(INPUTS):
-        bench.put(f"data/{number:04d}.csv", b"1,2,3\n" * 100)
+        bench.put(f"data/{number:04d}.csv", ROW)
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": bench.uri("data/")}}
     return bench.request(SCRIPT, InputDataConfig=[{"ChannelName": "train", "DataSource": source}])
 
@@ -67,8 +68,8 @@ def at_once(bench: Workbench, name: str) -> bool:
 
 
 def downloading(bench: Workbench, name: str) -> bool:
-    data = bundle(bench, name) / "ml" / "input" / "data" / "train"
-    return data.exists() and sum(1 for _ in data.iterdir()) > INPUTS // 4
+    small = bundle(bench, name) / "inputs" / "pieces" / "0"
+    return small.exists() and small.stat().st_size > INPUTS * len(ROW) // 4
 
 
 def training(bench: Workbench, name: str) -> bool:
