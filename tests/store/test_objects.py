@@ -15,7 +15,7 @@ from clary.store.keyring import KEY_BYTES, Keyring
 from clary.store.objects import Checksum, Meta, NewObject, Objects, PageQuery, Version, Versioning
 from clary.store.objects.checksums import ALGORITHMS, COMPOSITE, FULL_OBJECT, Digests, of_parts
 from clary.store.objects.errors import StorageFull
-from clary.store.objects.folder import Folder
+from clary.store.objects.folder import Folder, IncomingFile
 from clary.store.objects.listing import after_all
 from clary.store.objects.objects import chunks
 from clary.store.objects.receive import receive
@@ -115,6 +115,25 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
         def flush(self, descriptor: int) -> None:  # noqa: ARG002  # nothing finds room
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    files = FullDisk(tmp_path, durable=False)
+    with pytest.raises(StorageFull):
+        asyncio.run(receive(BytesBody(LARGE), (), files, None, in_file=False))
+    assert not list((tmp_path / "incoming").iterdir())
+
+
+def test_a_disk_that_fills_while_a_body_arrives_is_told(tmp_path: Path) -> None:
+    class FullFile(IncomingFile):
+        """A file for which there is no room."""
+
+        def write(self, data: bytes) -> None:  # noqa: ARG002  # nothing finds room
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class FullDisk(Folder):
+        """A folder on a disk that has room for the names of files only."""
+
+        def create(self) -> IncomingFile:
+            return FullFile(self, tmp_path / "incoming" / "full")
 
     files = FullDisk(tmp_path, durable=False)
     with pytest.raises(StorageFull):

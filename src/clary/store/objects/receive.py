@@ -139,10 +139,11 @@ class _Worker:
             self._working = asyncio.create_task(asyncio.to_thread(self._run)) if self._waiting else None
 
     async def stop(self) -> None:
-        """Gives up what waits."""
+        """Gives up what waits; what goes wrong with the rest is of no interest any more."""
         self._waiting.clear()
         if self._working is not None:
-            await asyncio.shield(self._working)
+            with suppress(Exception):
+                await asyncio.shield(self._working)
 
     def _run(self) -> None:
         while block := self._next():
