@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from tests import rootfs
@@ -76,7 +79,9 @@ def trainer(registry: Registry, ecr: Any) -> str:
 
 def train(bench: Workbench, role: str, uri: str, algorithm: dict[str, Any] | None = None, **options: Any) -> str:
     key = unique("data")
-    bench.put(f"{key}/rows", "1,2\n")
+    path = f"{key}/rows"
+    config = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
+    bench.s3.upload_fileobj(io.BytesIO(options.pop("rows", b"1,2\n")), bench.bucket, path, Config=config)
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": bench.uri(f"{key}/")}}
     name = unique("own")
     bench.sagemaker.create_training_job(
@@ -105,6 +110,18 @@ def test_an_image_is_known_by_aws_names_too(bench: Workbench, role: str, trainer
     job = bench.trained(train(bench, role, uri))
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     assert job["AlgorithmSpecification"]["TrainingImage"] == uri
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 20_000_000])
+def test_the_user_of_an_image_may_read_inputs_and_write_results(
+    bench: Workbench, role: str, registry: Registry, ecr: Any, size: int
+) -> None:
+    script = layer(("bin/train-it", TRAIN.replace(b"cat ", b"id; cat ")))
+    uri = pushed(registry, ecr, image(rootfs.shell(), script, Entrypoint=["/bin/train-it"], User="app"))
+    name = train(bench, role, uri, rows=b"x" * size)
+    job = bench.trained(name)
+    assert job["TrainingJobStatus"] == "Completed", bench.log(name)
+    assert any("uid=1234(app)" in line for line in bench.log(name)) or os.geteuid() != 0
 
 
 def test_the_entry_point_may_be_another(bench: Workbench, role: str, trainer: str) -> None:
