@@ -53,6 +53,9 @@ class Settings:
     """`auto` uses what this machine allows; `none` runs workloads as plain processes."""
     warm_workers: bool = True
     """Keep an interpreter with the usual libraries imported, from which jobs are forked."""
+    frameworks: Literal["installed", "requested"] = "installed"
+    """Where scripts run: `installed`, with the frameworks of Clary's own environment, whatever version an image names;
+    `requested`, in an environment that uv makes with that version when it is not the installed one."""
     job_parallelism: int = 0
     """Most jobs at the same time; 0 means as many as their instance types have room for."""
 
@@ -123,6 +126,7 @@ _KINDS: Mapping[str, type] = {
     "audit_days": int,
     "compute": str,
     "isolation": str,
+    "frameworks": str,
     "warm_workers": bool,
     "job_parallelism": int,
 }
@@ -131,6 +135,7 @@ _KINDS: Mapping[str, type] = {
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "audit": ("all", "management"),
     "durability": ("disk", "process"),
+    "frameworks": ("installed", "requested"),
     "isolation": ("auto", "none"),
 }
 

@@ -135,7 +135,7 @@ def _prepare(task: Task, cgroups: Cgroups, ends: Ends) -> None:
         network=workload.network or workload.network_of is not None,
         forwards=workload.forwards,
         layers=workload.root or scratch,
-        changeable=task.changeable,
+        changeable=(*task.changeable, *workload.changeable),
         root=workload.root,
         container=workload.container,
         shown=inputs.Shown(workload.inputs, workload.bundle, ends.inputs),

@@ -130,6 +130,8 @@ class Workload:
     archives: tuple[Archive, ...] = ()
     container: Container | None = None
     """None: the machine's own system, read-only."""
+    changeable: tuple[str, ...] = ()
+    """Those of the binds to which it may add, for itself alone."""
     warm: bool = False
     """May run inside a fork of the warm interpreter when it is a plain Python command."""
     root: Path | None = None
@@ -166,7 +168,8 @@ class Task:
             workload[name] = Path(workload[name]) if workload[name] else None
         workload["command"] = tuple(workload["command"])
         workload["binds"] = tuple(Bind(Path(b["source"]), b["target"], b["writable"]) for b in workload["binds"])
-        workload["notes"] = tuple(workload["notes"])
+        for name in ("notes", "changeable"):
+            workload[name] = tuple(workload[name])
         workload["inputs"] = tuple(Input(**each) for each in workload["inputs"])
         workload["pipes"] = tuple(Pipe(**each) for each in workload["pipes"])
         workload["forwards"] = tuple(Forward(**forward) for forward in workload["forwards"])

@@ -34,6 +34,19 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """The environment that an image of AWS has."""
+
+    requirements: tuple[str, ...]
+    python: str = ""
+    """Its version; empty when the tag does not tell."""
+    distribution: str = ""
+    """The package that decides whether the platform's own environment will do, and which version of it."""
+    version: str = ""
+    """As far as the tag tells it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image that runs here, and how."""
 
@@ -62,6 +75,21 @@ class Image:
     def version(self) -> str:
         """The tag without what says processor and Python."""
         return re.sub(r"-(?:cpu|gpu)\b.*$|-py\d+$", "", self.tag)
+
+    @property
+    def wish(self) -> Wish | None:
+        """What must be installed to run scripts as the image does; None when any Python will do."""
+        versions = VERSIONS.match(self.tag)
+        if self.framework not in DISTRIBUTIONS or versions is None:
+            return None
+        first, *beside = DISTRIBUTIONS[self.framework]
+        version = versions["transformers"] or versions["framework"]
+        wanted = [_pinned(first, version), *beside]
+        if versions["transformers"]:
+            wanted = [_pinned("torch", versions["framework"]), *wanted]
+        old = ["numpy<2"] if _parts(version) < NUMPY_2[first] else []
+        python = f"3.{versions['python']}" if versions["python"] else ""
+        return Wish((*wanted, *old, "pandas<3", "packaging", "pip"), python, first, version)
 
     def train(self, hyperparameters: Mapping[str, str], environment: Mapping[str, str]) -> Command | None:
         """What a training job runs; None when the image is not for training."""
@@ -127,11 +155,52 @@ def _brings_code(hyperparameters: Mapping[str, str], environment: Mapping[str, s
 
 PLUGINS = "clary.algorithms"
 ECR_URI = re.compile(r"\d{12}\.dkr\.ecr[.-][^/]+/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@.+)?")
+VERSIONS = re.compile(
+    r"(?P<framework>\d+\.\d+(?:\.\d+)?)(?:-transformers(?P<transformers>\d+\.\d+(?:\.\d+)?))?"
+    r"(?:.*-py3(?P<python>\d{1,2})\b)?"
+)
+"""What a tag tells of versions, such as `1.2-1-cpu-py3` or `2.1.0-transformers4.36.0-cpu-py310-ubuntu22.04`."""
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
+    "scikit-learn": ("scikit-learn", "scipy", "joblib"),
+    "xgboost": ("xgboost", "scikit-learn", "scipy"),
+    "pytorch": ("torch", "scikit-learn"),
+    "tensorflow": ("tensorflow", "scikit-learn"),
+    "huggingface": ("transformers", "datasets", "accelerate"),
+}
+"""The packages of the frameworks: first the one whose version the tag tells."""
+NUMPY_2: Mapping[str, tuple[int, ...]] = {
+    "scikit-learn": (1, 4, 2),
+    "xgboost": (2, 1),
+    "torch": (2, 3),
+    "tensorflow": (2, 18),
+    "transformers": (4, 41),
+}
+"""The first version that works with numpy 2."""
 BASE_PYTHON = "sagemaker-base-python"
+
+
+def _pinned(name: str, version: str) -> str:
+    return f"{name}=={version}" if len(_parts(version)) == 3 else f"{name}=={version}.*"
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def _scikit_learn(uri: str, repository: str, tag: str) -> Image:
     return Image(uri, repository, tag, framework="scikit-learn", server_framework="sklearn")
+
+
+def _pytorch(uri: str, repository: str, tag: str) -> Image:
+    return Image(uri, repository, tag, framework="pytorch", server_framework="pytorch")
+
+
+def _huggingface(uri: str, repository: str, tag: str) -> Image:
+    return Image(uri, repository, tag, framework="huggingface", server_framework="huggingface")
+
+
+def _tensorflow(uri: str, repository: str, tag: str) -> Image:
+    return Image(uri, repository, tag, framework="tensorflow", server_framework="tensorflow")
 
 
 def _xgboost(uri: str, repository: str, tag: str) -> Image:
@@ -157,6 +226,9 @@ def _base_python(uri: str, repository: str, tag: str) -> Image:
 REPOSITORIES: Mapping[str, Callable[[str, str, str], Image]] = {
     r"sagemaker-scikit-learn": _scikit_learn,
     r"sagemaker-xgboost|xgboost": _xgboost,
+    r"pytorch-(?:training|inference)": _pytorch,
+    r"huggingface-pytorch-(?:training|inference)": _huggingface,
+    r"tensorflow-training": _tensorflow,
     r"linear-learner|kmeans": _first_party,
     r"sagemaker-model-monitor-analyzer": _model_monitor,
     rf"{BASE_PYTHON}(?:-\d+)?": _base_python,

@@ -21,6 +21,7 @@ from clary.controllers.contract import (
     resource_config,
     size,
 )
+from clary.controllers.frameworks import in_framework
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.images import own_image
 from clary.controllers.inputs.channel import of_processing
@@ -141,7 +142,7 @@ class ProcessingJobController(JobController):
             notes=(*clamped(self.instances(record)[0]), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
-        return own.inside(workload, (), application) if own else workload
+        return own.inside(workload, (), application) if own else in_framework(self._platform, image, workload)
 
 
 def _write_config(ml: Path, record: Record, host: Host) -> None:

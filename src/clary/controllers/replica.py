@@ -11,6 +11,7 @@ from clary.agent.bundle import remove
 from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers.contract import PACKAGES, base_environment, package_folder, size
+from clary.controllers.frameworks import in_framework
 from clary.controllers.identity import SECRET, environment, role_context
 from clary.controllers.images import own_image
 from clary.controllers.joblog import JobLog, ensure_group
@@ -153,7 +154,9 @@ class Replicas:
             binds=(packages,),
             warm=self._platform.settings.warm_workers,
         )
-        return own.serving(workload, self._platform.settings.endpoint) if own else workload
+        if own:
+            return own.serving(workload, self._platform.settings.endpoint)
+        return in_framework(self._platform, image, workload)
 
 
 def ping(path: Path) -> Health:

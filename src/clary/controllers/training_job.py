@@ -19,6 +19,7 @@ from clary.controllers.contract import (
     size,
     write_training_config,
 )
+from clary.controllers.frameworks import in_framework
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.images import own_image
 from clary.controllers.inputs.channel import of_training
@@ -208,7 +209,7 @@ class TrainingJobController(JobController):
             notes=(*clamped(spec["ResourceConfig"]["InstanceType"]), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
-        return own.inside(workload, ("train",), algorithm) if own else workload
+        return own.inside(workload, ("train",), algorithm) if own else in_framework(self._platform, image, workload)
 
 
 def _pack(bundles: Sequence[Path]) -> None:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DISTRIBUTIONS = {"scikit-learn": ("scikit_learn",), "xgboost": ("xgboost", "xgboost_cpu")}
+DISTRIBUTIONS = {
+    "scikit-learn": ("scikit_learn",),
+    "xgboost": ("xgboost", "xgboost_cpu"),
+    "pytorch": ("torch",),
+    "tensorflow": ("tensorflow", "tensorflow_cpu"),
+    "huggingface": ("transformers",),
+}
 """Names of the frameworks in file names of installed packages."""
 
 

@@ -1,7 +1,8 @@
-"""What the scikit-learn and XGBoost containers do where the user's script leaves a function out."""
+"""What the containers of the frameworks do where the user's script leaves a function out."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from clary.toolkit.formats import content_type as types
@@ -55,4 +56,50 @@ class XGBoost:
         return write_array(prediction, name), name
 
 
-FRAMEWORKS: Mapping[str, Callable[[], Framework]] = {"sklearn": ScikitLearn, "xgboost": XGBoost}
+class PyTorch:
+    """Tensors in, the module called without gradients, arrays out."""
+
+    def __init__(self) -> None:
+        import torch  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  # only the PyTorch container needs it
+
+        self._torch = torch
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def input_fn(self, body: Any, content_type: str) -> Any:
+        """Decode npy, npz, csv or json into a tensor of 32-bit floats."""
+        return self._torch.as_tensor(read_array(body, content_type), dtype=self._torch.float32).to(self._device)
+
+    def predict_fn(self, data: Any, model: Any) -> Any:
+        """Call the module in evaluation mode."""
+        with self._torch.no_grad():
+            return model.to(self._device).eval()(data)
+
+    def output_fn(self, prediction: Any, accept: str) -> Any:
+        """Encode as json, csv or npy."""
+        name = types.choose(accept, (types.JSON, types.CSV, types.NPY), types.JSON)
+        return write_array(prediction.cpu().numpy(), name), name
+
+
+class HuggingFace:
+    """`{"inputs": ..., "parameters": {...}}` in, the pipeline called with them, json out."""
+
+    def input_fn(self, body: Any, content_type: str) -> Any:  # noqa: ARG002  # json alone is read
+        """Decode json."""
+        return json.loads(body)
+
+    def predict_fn(self, data: Any, model: Any) -> Any:
+        """Call the pipeline."""
+        return model(data["inputs"], **data.get("parameters", {}))
+
+    def output_fn(self, prediction: Any, accept: str) -> Any:  # noqa: ARG002  # json alone is written
+        """Encode as json."""
+        return json.dumps(prediction), types.JSON
+
+
+FRAMEWORKS: Mapping[str, Callable[[], Framework]] = {
+    "sklearn": ScikitLearn,
+    "xgboost": XGBoost,
+    "pytorch": PyTorch,
+    "huggingface": HuggingFace,
+    "tensorflow": ScikitLearn,
+}
