@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
@@ -74,17 +76,31 @@ class Image:
         return digest(self.manifest)
 
 
+def architecture() -> str:
+    """What images call the processor of this machine."""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
 def image(*layers: bytes, **config: Any) -> Image:
     """An image; `config` are members of its configuration such as `Entrypoint`."""
-    document = {"architecture": "amd64", "os": "linux", "config": config, "rootfs": {"type": "layers", "diff_ids": []}}
-    text = json.dumps(document).encode()
+    document = {
+        "architecture": architecture(),
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
+    return with_config(Image(list(layers), b"", b""), json.dumps(document).encode())
+
+
+def with_config(what: Image, text: bytes) -> Image:
+    """The same layers under a configuration, whatever that is."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": digest(text), "size": len(text)},
-        "layers": [{"mediaType": LAYER, "digest": digest(data), "size": len(data)} for data in layers],
+        "layers": [{"mediaType": LAYER, "digest": digest(data), "size": len(data)} for data in what.layers],
     }
-    return Image(list(layers), text, json.dumps(manifest).encode())
+    return Image(what.layers, text, json.dumps(manifest).encode())
 
 
 class Registry:

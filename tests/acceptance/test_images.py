@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from tests import rootfs
 from tests.acceptance.workbench import allow, ended, unique, until
-from tests.oci import Image, Registry, image, layer, sender
+from tests.oci import INDEX, MANIFEST, Image, Registry, architecture, image, layer, sender, with_config
 from tests.server import REGION
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_the_user_of_an_image_may_read_inputs_and_write_results(
     uri = pushed(registry, ecr, image(rootfs.shell(), script, Entrypoint=["/bin/train-it"], User="app"))
     name = train(bench, role, uri, rows=b"x" * size)
     job = bench.trained(name)
-    assert job["TrainingJobStatus"] == "Completed", bench.log(name)
+    assert job["TrainingJobStatus"] == "Completed", (job["FailureReason"], bench.log(name))
     assert any("uid=1234(app)" in line for line in bench.log(name)) or os.geteuid() != 0
 
 
@@ -168,6 +168,37 @@ def test_a_damaged_image_fails_its_job(bench: Workbench, role: str, registry: Re
 def processed(bench: Workbench, name: str) -> None:
     describe = bench.sagemaker.describe_processing_job
     until(lambda: ended(describe(ProcessingJobName=name), "ProcessingJobStatus"))
+
+
+def test_what_is_no_image_fails_its_job(bench: Workbench, role: str, registry: Registry, ecr: Any) -> None:
+    good = image(rootfs.shell(), Entrypoint=["/bin/true"])
+    for config, told in (
+        (b"no json", "has no configuration that can be read"),
+        (b"[]", "has no configuration that can be read"),
+        (b'{"architecture": "s390x"}', "is for s390x, but this machine is"),
+        (b'{"config": {}}', ""),
+    ):
+        uri = pushed(registry, ecr, with_config(good, config))
+        algorithm = {} if told else {"ContainerEntrypoint": ["/bin/sh", "-c", "exit 0"]}
+        job = bench.trained(train(bench, role, uri, algorithm))
+        assert told in job.get("FailureReason", "")
+        assert job["TrainingJobStatus"] == ("Failed" if told else "Completed")
+
+
+def test_a_list_of_images_gives_the_one_for_this_machine(
+    bench: Workbench, role: str, registry: Registry, ecr: Any
+) -> None:
+    one = with_config(image(rootfs.shell()), b'{"config": {"Entrypoint": ["/bin/sh", "-c", "echo CHOSEN"]}}')
+    uri = pushed(registry, ecr, one)
+    name = uri.partition("/")[2].partition(":")[0]
+    for tag, processor, status in (("some", architecture(), "Completed"), ("none", "s390x", "Failed")):
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+            {"mediaType": MANIFEST, "digest": one.digest, "size": len(one.manifest),
+             "platform": {"os": "linux", "architecture": processor}}]}  # fmt: skip
+        registry("PUT", f"/v2/{name}/manifests/{tag}", json.dumps(index).encode(), content_type=INDEX)
+        job = train(bench, role, uri.replace(":v1", f":{tag}"))
+        assert bench.trained(job)["TrainingJobStatus"] == status
+        assert bench.log(job) == (["CHOSEN"] if status == "Completed" else [])
 
 
 def test_a_processing_job_runs_the_command_of_its_image(bench: Workbench, role: str, trainer: str) -> None:

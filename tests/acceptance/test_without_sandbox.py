@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from tests.acceptance.workbench import SKLEARN, Workbench, ended, unique, until
 from tests.conftest import short_home
+from tests.oci import Registry, image, layer, sender
 from tests.server import ClaryServer
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ def test_a_script_that_misses_its_private_folder_says_so(plain: Workbench) -> No
 def test_network_isolation_is_refused(plain: Workbench) -> None:
     job = processed(plain, "true", NetworkConfig={"EnableNetworkIsolation": True})
     assert "network isolation needs a sandbox" in job["FailureReason"]
+
+
+def test_images_of_ones_own_are_refused(plain: Workbench) -> None:
+    ecr = plain.server.client("ecr")
+    uri = ecr.create_repository(repositoryName=unique("own"))["repository"]["repositoryUri"]
+    pushed = image(layer(("x", b"")), Entrypoint=["/x"])
+    with sender(plain.server.port) as send:
+        Registry.of(send, ecr).push(uri.partition("/")[2], pushed)
+    job = plain.trained(plain.train("", AlgorithmSpecification={"TrainingImage": uri, "TrainingInputMode": "File"}))
+    assert job["FailureReason"].startswith("ClientError: An image of one's own needs a sandbox")
 
 
 def test_instances_are_refused(plain: Workbench) -> None:

@@ -67,6 +67,7 @@ def test_changes_are_thrown_away(bench: Bench) -> None:
         container = Container(root=root(bench.folder, rootfs.shell()))
         command = "test ! -e /made && touch /made /bin/made && rm /bin/ls && test ! -e /bin/ls"
         assert bench.run(name, "sh", "-c", command, container=container, cwd="/").exit_code == 0
+        assert not (bench.folder / name / "scratch").exists()
     assert not (container.root / "made").exists()
     assert (container.root / "bin" / "ls").exists()
 

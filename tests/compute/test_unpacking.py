@@ -4,8 +4,9 @@ import gzip
 import io
 import os
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from clary.compute.unpacking import BadLayer, Unpacker
 from tests.oci import layer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -129,6 +131,20 @@ def test_a_link_to_the_machine_is_one_of_the_image(root: Path) -> None:
     assert outside.read_bytes() == b"secret"
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("a/b", b""), entry("a", tarfile.LNKTYPE, "a/b")],
+        [("x" * 300, b"")],
+        [("a", b""), ("a/b", b"")],
+        [("link", "y" * 300), ("link/x", b"")],
+    ],
+)
+def test_what_cannot_be_is_told(root: Path, entries: list[Any]) -> None:
+    with pytest.raises(BadLayer):
+        unpack(root, layer(*entries))
+
+
 def test_links_that_lead_nowhere_else_are_refused(root: Path) -> None:
     with pytest.raises(BadLayer, match="too many links"):
         unpack(root, layer(("a", "b"), ("b", "a"), ("a/file", b"")))
@@ -206,3 +222,18 @@ def test_half_of_an_image_is_none(tmp_path: Path) -> None:
     killed.mkdir()
     assert (roots.get("sha256:ab", [iter([good])]) / "a").exists()
     assert not killed.exists()
+
+
+def test_those_who_want_an_image_at_once_share_one(tmp_path: Path) -> None:
+    data = layer(*((f"file-{number}", b"x") for number in range(200)))
+    unpacked: list[int] = []
+
+    def chunks() -> Iterator[bytes]:
+        unpacked.append(1)
+        yield data
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: Roots(tmp_path / "images").get("sha256:ab", iter([chunks()])), range(8)))
+    assert len(set(found)) == 1
+    assert sum(unpacked) == 1
+    assert len(list(found[0].iterdir())) == 200

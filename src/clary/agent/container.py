@@ -98,9 +98,10 @@ def become(user: User, folders: Iterable[str], output: int) -> None:
     """Be that user from now on, who may write to some folders and reopen its own output."""
     if not user.uid and not user.gid:
         return
-    try:
-        for folder in _below(folders):
+    for folder in _below(folders):
+        with suppress(OSError):
             os.chown(folder, user.uid, user.gid)
+    try:
         os.fchown(output, user.uid, user.gid)
         os.setgroups(user.groups)
         os.setgid(user.gid)
@@ -114,8 +115,10 @@ def become(user: User, folders: Iterable[str], output: int) -> None:
 
 
 def _below(folders: Iterable[str]) -> Iterator[str]:
+    """The folders and those below them, without what else is shown there: inputs stay as they are."""
     for folder in folders:
-        for path, _, _ in os.walk(folder):
+        for path, names, _ in os.walk(folder):
+            names[:] = [name for name in names if not os.path.ismount(f"{path}/{name}")]
             yield path
 
 

@@ -207,7 +207,8 @@ def _become_workload(task: Task, output: int, *, warm: WarmInterpreter | None) -
         user = container.find_user(task.workload.container.user)
         env = {"HOME": user.home, **env}
         Path(cwd).mkdir(parents=True, exist_ok=True)
-        container.become(user, _OUTPUTS, output)
+        own = (bind.target for bind in task.workload.binds if bind.writable)
+        container.become(user, (*_OUTPUTS, *own), output)
     os.chdir(cwd)
     if warm is not None and task.workload.warm:
         script = python.parse(command, env)

@@ -8,6 +8,7 @@ Source: "Image Layer Filesystem Changeset", OCI Image Format Specification.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -31,6 +32,8 @@ _RESERVED = ".wh..wh."
 _MOST_LINKS = 40
 """Links on the way of one path, as on Linux."""
 _MODE = 0o1777
+_IMPOSSIBLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG})
+"""Errors for which the layer is to blame: a name that is too long, a link to a file that it replaces, ..."""
 _BLOCK_BYTES = 1 << 20
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -59,8 +62,12 @@ class Unpacker:
             with _plain(chunks) as plain, tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK_BYTES) as tar:
                 for member in tar:
                     self._add(tar, member)
-        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, UnicodeError) as error:
+        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError) as error:
             raise BadLayer(f"it is damaged: {error}") from error
+        except OSError as error:
+            if error.errno in _IMPOSSIBLE:
+                raise BadLayer(f"it holds what cannot be: {error.strerror}") from error
+            raise
 
     def _add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         *above, name = _parts(member.name) or [""]

@@ -128,13 +128,13 @@ class _Pull:
         manifest = self._manifest(self._named.identifier)
         if manifest.images:
             manifest = self._manifest({"imageDigest": _for_this_machine(manifest, uri)})
-        self._call("GetDownloadUrlForLayer", layerDigest=manifest.blobs[0].digest)
-        config = orjson.loads(b"".join(self._layer(manifest.blobs[0].digest)))
-        _refuse_foreign(config.get("architecture", ""), uri)
+        if manifest.config is None:
+            raise StagingError(f"ClientError: The image {uri} is a list of lists, which cannot be run.")
+        self._call("GetDownloadUrlForLayer", layerDigest=manifest.config.digest)
+        config = _config(b"".join(self._layer(manifest.config.digest)), uri)
         roots = Roots(self._platform.settings.home / FOLDER)
         root = roots.get(manifest.digest, (self._layer(layer.digest) for layer in manifest.layers))
-        own = Own(uri, self._place.name, self._named.tag)
-        return OwnImage(own, root, config.get("config") or {})
+        return OwnImage(Own(uri, self._place.name, self._named.tag), root, config)
 
     @property
     def _place(self) -> Repository:
@@ -177,8 +177,17 @@ def _for_this_machine(index: Manifest, uri: str) -> str:
     raise StagingError(f"ClientError: The image {uri} has no variant for linux/{_architecture()}.")
 
 
-def _refuse_foreign(architecture: str, uri: str) -> None:
-    if architecture not in ("", _architecture()):
+def _config(text: bytes, uri: str) -> Mapping[str, Any]:
+    """What a configuration says about the command; the rest of it counts here only if it is for another machine."""
+    try:
+        document = orjson.loads(text)
+        architecture = document.get("architecture") or _architecture()
+        config = document.get("config") or {}
+        _variables(config.get("Env") or ())
+    except (ValueError, AttributeError) as error:
+        raise StagingError(f"ClientError: The image {uri} has no configuration that can be read.") from error
+    if architecture != _architecture():
         raise StagingError(
             f"ClientError: The image {uri} is for {architecture}, but this machine is {_architecture()}."
         )
+    return config
