@@ -60,7 +60,8 @@ def request(bench: Workbench) -> dict[str, Any]:
 
 
 def bundle(bench: Workbench, name: str) -> Path:
-    return bench.server.home / "workloads" / "training-job" / "000000000000" / "us-east-1" / name / "attempt-1" / "algo-1"
+    jobs = bench.server.home / "workloads" / "training-job" / "000000000000" / "us-east-1"
+    return jobs / name / "attempt-1" / "algo-1"
 
 
 def at_once(bench: Workbench, name: str) -> bool:

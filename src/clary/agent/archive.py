@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tarfile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
+
+from clary.agent.gzip_writer import ParallelGzip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,11 @@ def pack(bundles: Sequence[Path], archive: Archive) -> bool:
     draft = target.with_name(f".{target.name}.part")
     draft.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(draft, "w:gz", compresslevel=_COMPRESSION) as tar:
+        with (
+            draft.open("wb") as file,
+            ParallelGzip(file, _COMPRESSION) as packed,
+            tarfile.open(fileobj=cast(IO[bytes], packed), mode="w|") as tar,  # it only writes
+        ):
             for entry in entries:
                 tar.add(entry, arcname=entry.name, filter=_plain)
     except BaseException:

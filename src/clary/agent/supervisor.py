@@ -82,6 +82,7 @@ class Supervisor:
         self._sessions = Sessions(task, self._cgroups, init.environment(task), self._selector)
         self._streams: set[int] = set()
         """What is still to be read of the workload."""
+        self._own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if _LINUX else -1
         self._init = 0
         self._report = b""
         self._reason = ""
@@ -320,6 +321,7 @@ class Supervisor:
 
     def _archive(self) -> str:
         try:
+            leave_process_namespace(self._own_processes)
             for wanted in self._workload.archives:
                 archive.pack([self._folder], wanted)
         except (OSError, ValueError) as error:
@@ -370,6 +372,14 @@ def new_process_namespace(peer: int | None = None) -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {user} 1")
     Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+
+
+def leave_process_namespace(own: int) -> None:
+    """Let this process have threads again, which the kernel refuses between a namespace and its first process."""
+    if own >= 0:
+        # An ordinary user may not go back.
+        with suppress(OSError):
+            linux.join(own, linux.CLONE_NEWPID)
 
 
 def _pin(cpus: float) -> None:
