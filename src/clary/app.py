@@ -59,7 +59,7 @@ from clary.protocol.model import Models
 from clary.protocol.route import Router
 from clary.protocol.validate import Validators
 from clary.proxy import Proxy
-from clary.registry import Registry
+from clary.registry.page import Registry
 from clary.registry_access import PREFIX as REGISTRY_PREFIX
 from clary.services.s3.cors import CorsHeaders
 from clary.services.s3.watch import RequestWatch
