@@ -133,8 +133,9 @@ class Layers:
         new = self._new(repository, digest, sum(part.size for part in parts))
         whole = await self._alone(parts)
         if whole is not None:
+            layer = self._put(new, whole)
             self._objects.uploads.abort(upload)
-            return self._put(new, whole)
+            return layer
         version = self._objects.uploads.complete(upload, new, parts, "", None)
         if version is None:
             raise UploadGone(upload.upload_id)
