@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from clary.agent import linux
+from clary.agent.workload import PROXY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clary.agent.workload import Forward
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def run(channel: socket.socket, forwards: Sequence[Forward]) -> NoReturn:
@@ -56,17 +59,41 @@ async def _serve(listeners: Sequence[socket.socket], targets: Sequence[str]) -> 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> None:
     try:
-        if target.startswith("/"):
-            outside = await asyncio.open_unix_connection(target)
-        else:
-            host, _, port = target.rpartition(":")
-            outside = await asyncio.open_connection(host, int(port))
-    except OSError:
+        outside = await (_asked_for(reader, writer) if target == PROXY else _connected(target))
+    except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         writer.close()
         return
     await asyncio.gather(_pump(reader, outside[1]), _pump(outside[0], writer))
     writer.close()
     outside[1].close()
+
+
+async def _connected(target: str) -> Streams:
+    if target.startswith("/"):
+        return await asyncio.open_unix_connection(target)
+    host, _, port = target.rpartition(":")
+    return await asyncio.open_connection(host.strip("[]"), int(port))
+
+
+async def _asked_for(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Streams:
+    """A connection to where a client of the proxy wants to go.
+
+    Raises:
+        OSError: that cannot be reached; the client is told.
+        ValueError: it asks for something else than a tunnel.
+    """
+    head = await reader.readuntil(b"\r\n\r\n")
+    method, target, _ = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
+    if method != "CONNECT":
+        writer.write(b"HTTP/1.1 405 Only tunnels\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        raise ValueError(method)
+    try:
+        outside = await _connected(target)
+    except OSError:
+        writer.write(b"HTTP/1.1 502 Not reached\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        raise
+    writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+    return outside
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

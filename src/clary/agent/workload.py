@@ -14,6 +14,10 @@ RUN_ROOT = "/run/clary"
 """The folder that a workload shares with the platform, for sockets."""
 
 SERVE_SOCKET = "serve.sock"
+"""The socket in that folder to which a model server of an image is joined."""
+
+PROXY = "proxy"
+"""A forward to wherever a client asks to be connected, as HTTP proxies do for HTTPS (`CONNECT`)."""
 
 Isolation = Literal["namespaces", "none"]
 
@@ -45,7 +49,7 @@ class Forward:
     address: str
     port: int
     target: str
-    """`HOST:PORT`, or the path of a Unix socket."""
+    """`HOST:PORT`, the path of a Unix socket, or `PROXY`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
