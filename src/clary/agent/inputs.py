@@ -78,8 +78,10 @@ def show(shown: Shown, host: str) -> None:
     # Paths of our own, because those of the machine may hold characters that mean something to overlayfs.
     own = Path(f"{host}{shown.bundle}") / bundle.SCRATCH / "inputs"
     own.mkdir(parents=True, exist_ok=True)
+    # An image may hold a link of this name, which nobody must follow.
+    _PLACE.mkdir()
     for name, source in (("data", f"{host}{shown.bundle}/{bundle.INPUTS}"), ("own", str(own))):
-        (_PLACE / name).mkdir(parents=True)
+        (_PLACE / name).mkdir()
         linux.mount(source, str(_PLACE / name), "", linux.MS_BIND)
     served = _PLACE / "served"
     served.mkdir()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from clary.agent.workload import Container, Forward
+from clary.agent.workload import PROXY, Container, Forward
 from clary.algorithms.catalogue import Own
 from clary.compute.roots import Roots
 from clary.compute.unpacking import BadLayer
@@ -38,6 +38,14 @@ PORT = 8080
 """Where SageMaker's containers serve."""
 
 FOLDER = "images"
+_LOOPBACK = "127.0.0.1"
+_PROXY_PORT = 3128
+_PROXY_VARIABLES = {
+    name: value
+    for lower, value in (("https_proxy", f"http://{_LOOPBACK}:{_PROXY_PORT}"), ("no_proxy", f"{_LOOPBACK},localhost"))
+    for name in (lower, lower.upper())
+}
+"""How model servers reach what is outside of their network."""
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 _NOT_PULLED = (
     "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are incorrect."
@@ -52,6 +60,11 @@ class OwnImage:
     root: Path
     config: Mapping[str, Any]
     """What the image says about its command, in the words of OCI."""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether its command runs as root."""
+        return str(self.config.get("User") or "root").partition(":")[0] in {"0", "root"}
 
     def inside(self, workload: Workload, argument: Sequence[str], specification: Mapping[str, Any]) -> Workload:
         """The workload as it runs in the image.
@@ -77,10 +90,14 @@ class OwnImage:
         """The same for a model server, which has a network of its own: others serve at the same port."""
         inside = self.inside(workload, ("serve",), {})
         assert inside.container is not None  # noqa: S101  # just made
+        container = replace(inside.container, port=PORT)
+        if not workload.network:
+            return replace(inside, container=container)
         address = urlsplit(endpoint)
-        target = f"{address.hostname}:{address.port}"
-        forwards = (Forward("127.0.0.1", address.port or 80, target),) if workload.network else ()
-        return replace(inside, container=replace(inside.container, port=PORT), network=False, forwards=forwards)
+        platform = Forward(_LOOPBACK, address.port or 80, f"{address.hostname}:{address.port}")
+        forwards = (platform, Forward(_LOOPBACK, _PROXY_PORT, PROXY))
+        env = {**_PROXY_VARIABLES, **inside.env}
+        return replace(inside, container=container, env=env, network=False, forwards=forwards)
 
     def _command(self, argument: Sequence[str], specification: Mapping[str, Any]) -> tuple[str, ...]:
         entry_point = specification.get("ContainerEntrypoint") or self.config.get("Entrypoint") or ()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from clary.compute.base import Backend, Observation, Workload
     from clary.controllers.capacity import Capacity, Need
+    from clary.controllers.images import OwnImage
     from clary.platform import Platform
     from clary.store.records import Record
 
@@ -248,9 +249,10 @@ class JobController(ABC):
             self._platform, lambda operation: role_context(self._platform, record, role, "s3", operation), role
         )
 
-    def bringer(self, host: Host, stager: Stager) -> Bringer:
+    def bringer(self, host: Host, stager: Stager, own: OwnImage | None) -> Bringer:
         """Brings the job's data to one of its hosts."""
-        return Bringer(stager, host.bundle, (host.index, len(host.addresses)), self._backend.copies)
+        shard = (host.index, len(host.addresses))
+        return Bringer(stager, host.bundle, shard, self._backend.copies, as_root=own is None or own.is_root)
 
     def log(self, record: Record, host: Host) -> JobLog:
         """Where the output of a host goes."""

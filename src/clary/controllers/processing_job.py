@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from clary.compute.base import Observation
     from clary.controllers.cluster import Host
+    from clary.controllers.images import OwnImage
     from clary.controllers.inputs.bring import Brought
     from clary.store.records import Record
 
@@ -65,10 +66,11 @@ class ProcessingJobController(JobController):
             for entry, s3 in _parts(record.spec.get("ProcessingInputs", ()), "S3Input")
         ]
         outputs = [s3.get("LocalPath", LOCAL_ROOT) for _, s3 in _outputs(record)]
-        brought = self.bringer(host, stager).bring(inputs, outputs)
+        own = own_image(self._platform, record, record.spec["AppSpecification"]["ImageUri"], record.spec["RoleArn"])
+        brought = self.bringer(host, stager, own).bring(inputs, outputs)
         for _, s3 in _outputs(record):
             _local(ml, s3).mkdir(parents=True, exist_ok=True)
-        return self._workload(record, host, brought)
+        return self._workload(record, host, own, brought)
 
     def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:  # noqa: ARG002  # outputs go out whatever happened
         """Uploads every output folder, also of a failed job, as far as there are files."""
@@ -104,10 +106,9 @@ class ProcessingJobController(JobController):
             return replace(record, observed={**record.observed, "ProcessingEndTime": now})
         return record
 
-    def _workload(self, record: Record, host: Host, brought: Brought) -> Workload:
+    def _workload(self, record: Record, host: Host, own: OwnImage | None, brought: Brought) -> Workload:
         spec = record.spec
         application = spec["AppSpecification"]
-        own = own_image(self._platform, record, application["ImageUri"], spec["RoleArn"])
         image = own.stands_for if own else resolve(application["ImageUri"])
         command = (*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ()))
         command = command or (image.process() if image else None) or ()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from clary.compute.base import Observation
     from clary.controllers.cluster import Host
+    from clary.controllers.images import OwnImage
     from clary.controllers.inputs.bring import Brought
     from clary.store.records import Record
 
@@ -78,11 +79,12 @@ class TrainingJobController(JobController):
         for folder in ("model", "output/data", "code", "checkpoints"):
             (ml / folder).mkdir(parents=True, exist_ok=True)
         write_training_config(ml, spec, host)
-        brought = self.bringer(host, stager).bring(of_training(spec))
+        own = own_image(self._platform, record, spec["AlgorithmSpecification"]["TrainingImage"], spec["RoleArn"])
+        brought = self.bringer(host, stager, own).bring(of_training(spec))
         _fetch_code(spec.get("HyperParameters", {}), ml, stager)
         for each in _checkpoints(record, [host], stager):
             each.restore()
-        return self._workload(record, host, brought)
+        return self._workload(record, host, own, brought)
 
     def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:
         """Uploads the model (not of a failed job), the other output and the checkpoints of all hosts as one."""
@@ -168,10 +170,9 @@ class TrainingJobController(JobController):
         metrics = final(record.observed.get("FinalMetricDataList", ()), found)
         return replace(record, observed={**record.observed, "FinalMetricDataList": metrics}) if metrics else record
 
-    def _workload(self, record: Record, host: Host, brought: Brought) -> Workload:
+    def _workload(self, record: Record, host: Host, own: OwnImage | None, brought: Brought) -> Workload:
         spec = record.spec
         algorithm = spec["AlgorithmSpecification"]
-        own = own_image(self._platform, record, algorithm["TrainingImage"], spec["RoleArn"])
         image = own.stands_for if own else resolve(algorithm["TrainingImage"])
         if image is None:
             raise StagingError(f"ClientError: Clary cannot run the image {algorithm['TrainingImage']}.")

@@ -64,13 +64,17 @@ class Bringer:
         folder: the bundle.
         shard: the place of the host in its cluster, and how many there are.
         refusal: why nothing can be shown here without a copy; empty when it can.
+        as_root: whether the workload runs as root, who alone can read links to content files.
     """
 
-    def __init__(self, stager: Stager, folder: Path, shard: tuple[int, int], refusal: str) -> None:
+    def __init__(
+        self, stager: Stager, folder: Path, shard: tuple[int, int], refusal: str, *, as_root: bool = True
+    ) -> None:
         self._stager = stager
         self._ml = folder / "ml"
         self._shard = shard
         self._refusal = refusal
+        self._as_root = as_root
         self._shelf = Shelf(folder)
         self._notes: list[str] = []
 
@@ -105,7 +109,8 @@ class Bringer:
             target.with_name(f"{target.name}-manifest").write_bytes(self._stager.read(channel.uri))
         copied = self._shelf.copied
         tree = target if refusal else self._shelf.tree(name)
-        folder = _Folder(self._shelf, name, tree, showable=not refusal and not channel.gunzip)
+        showable = not refusal and not channel.gunzip
+        folder = _Folder(self._shelf, name, tree, showable=showable, links=showable and self._as_root)
         for item, content in self._contents(listing.files(self._stager, channel, self._shard)):
             self._use(item, content, partial(folder.add, item.name))
         folder.finish()
@@ -122,15 +127,16 @@ class Bringer:
         return None
 
     def _stream(self, name: str, channel: Channel) -> Pipe:
+        catalogue = self._shelf.catalogue
         units = list(listing.records(self._stager, channel, self._shard))
         contents = self._contents(record for unit in units for record in unit if isinstance(record, Item))
         for number, unit in enumerate(units):
             for record in unit:
                 if isinstance(record, Item):
                     extents = self._use(*next(contents), self._extents)
-                    self._shelf.catalogue.record(name, number, record.uri, extents)
+                    catalogue.record(name, number, record.uri, extents)
                 else:
-                    self._shelf.catalogue.record(name, number, "", self._shelf.extents(record))
+                    catalogue.record(name, number, "", self._shelf.extents(record))
         whole = not (channel.shuffles_epochs and channel.sharded)
         index, count = (0, 1) if whole else self._shard
         return Pipe(
@@ -170,11 +176,12 @@ class Bringer:
 class _Folder:
     """The files of one channel."""
 
-    def __init__(self, shelf: Shelf, name: str, tree: Path, *, showable: bool) -> None:
+    def __init__(self, shelf: Shelf, name: str, tree: Path, *, showable: bool, links: bool) -> None:
         self._shelf = shelf
         self._name = name
         self._tree = tree
         self._showable = showable
+        self._links = links
         self._small: list[tuple[str, Content, bytes]] = []
         self._small_bytes = 0
         self._linked = 0
@@ -194,7 +201,7 @@ class _Folder:
             self._small_bytes += len(body)
             if len(self._small) > FEW_FILES or self._small_bytes > FEW_BYTES or self.served:
                 self._serve_small()
-        elif self._showable and not isinstance(body, FileSlice) and plain_slices(body):
+        elif self._showable and plain_slices(body) and not (self._links and isinstance(body, FileSlice)):
             self._shelf.catalogue.file(f"{self._name}/{name}", self._shelf.extents(body), content.modified)
             self.served += 1
         else:
@@ -206,7 +213,7 @@ class _Folder:
             self._put(name, body)
 
     def _put(self, name: str, body: bytes | Stored) -> None:
-        self._linked += self._shelf.put(body, self._tree / name, link=self._showable)
+        self._linked += self._shelf.put(body, self._tree / name, link=self._links)
 
     def _serve_small(self) -> None:
         for name, content, body in self._small:
