@@ -28,7 +28,7 @@ cat /opt/ml/input/data/train/rows > /opt/ml/model/rows
 test -z "$FAIL" || { echo "out of luck" > /opt/ml/output/failure; exit 3; }
 """
 SERVE = b"""
-import http.server, json, os, sys, urllib.request
+import http.client, http.server, json, os, sys, urllib.parse, urllib.request
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, body):
         self.send_response(200)
@@ -39,9 +39,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(b"")
     def do_POST(self):
         health = urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/_clary/health").status
+        proxy = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"])
+        outside = http.client.HTTPConnection(proxy.hostname, proxy.port)
+        outside.set_tunnel("127.0.0.1", int(os.environ["OUTSIDE"]))
+        outside.request("GET", "/_clary/health")
         sent = self.rfile.read(int(self.headers["content-length"])).decode()
         model = open("/opt/ml/model/weights").read()
-        self.answer(json.dumps({"sent": sent, "model": model, "argv": sys.argv[1:], "health": health}).encode())
+        self.answer(json.dumps({"sent": sent, "model": model, "argv": sys.argv[1:],
+                                "health": health, "outside": outside.getresponse().status}).encode())
 http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
 """
 
@@ -223,13 +228,15 @@ def test_an_endpoint_serves_from_its_image(bench: Workbench, role: str, registry
     name = unique("own")
     artefact = bench.put(f"{name}/model.tar.gz", layer(("weights", b"42")))
     bench.sagemaker.create_model(
-        ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"Image": uri, "ModelDataUrl": artefact}
+        ModelName=name,
+        ExecutionRoleArn=role,
+        PrimaryContainer={"Image": uri, "ModelDataUrl": artefact, "Environment": {"OUTSIDE": str(bench.server.port)}},
     )
     endpoint = bench.endpoint(name, InitialInstanceCount=2)
     described = bench.settled(endpoint)
     assert described["EndpointStatus"] == "InService", described.get("FailureReason")
     for _ in range(4):
         assert json.loads(bench.ask(endpoint, "1,2")) == {
-            "sent": "1,2", "model": "42", "argv": ["serve"], "health": 200,
+            "sent": "1,2", "model": "42", "argv": ["serve"], "health": 200, "outside": 200,
         }  # fmt: skip
     bench.sagemaker.delete_endpoint(EndpointName=endpoint)
