@@ -31,7 +31,7 @@ estimator.fit(
         "pipe": TrainingInput(f"{uri}/", input_mode="Pipe", shuffle_config=ShuffleConfig(1)),
     }
 )
-S3Downloader.download(estimator.model_data, prefix, sagemaker_session=session)
-with tarfile.open(Path(prefix, "model.tar.gz")) as model:
+S3Downloader.download(estimator.model_data, str(Path.home()), sagemaker_session=session)
+with tarfile.open(Path.home() / "model.tar.gz") as model:
     found = json.load(model.extractfile("found.json"))
 assert found == {"file": rows, "fast": rows, "pipe 0": rows, "pipe 1": rows}, found
