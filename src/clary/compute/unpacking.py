@@ -50,6 +50,8 @@ class Unpacker:
         self._privileged = os.geteuid() == 0
         self._here: set[Path] = set()
         """What the layer at hand has made, and so does not take away."""
+        self._known: dict[tuple[str, ...], Path] = {}
+        """Where paths lead, as long as nothing on the way of any of them is taken away."""
 
     def apply(self, chunks: Iterator[bytes]) -> None:
         """Put the next layer on top.
@@ -88,18 +90,18 @@ class Unpacker:
         """Make what an entry tells; False for what is left out."""
         if member.isdir():
             if path.is_symlink() or not path.is_dir():
-                _remove(path)
+                self._remove(path)
                 path.mkdir()
         elif member.issym():
-            _remove(path)
+            self._remove(path)
             path.symlink_to(member.linkname)
         elif member.islnk():
             self._link(member, path)
         elif member.isreg():
-            _remove(path)
+            self._remove(path)
             self._write(tar, member, path)
         elif member.isfifo():
-            _remove(path)
+            self._remove(path)
             os.mkfifo(path)
         else:
             return False
@@ -111,7 +113,7 @@ class Unpacker:
         if not name or not (source.is_symlink() or source.is_file()):
             raise BadLayer(f"{member.name} is a link to {member.linkname}, which is no file")
         if source != path:
-            _remove(path)
+            self._remove(path)
             os.link(source, path, follow_symlinks=False)
 
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
@@ -140,15 +142,30 @@ class Unpacker:
         if name == _OPAQUE:
             for path in list(folder.iterdir()):
                 if path not in self._here:
-                    _remove(path)
+                    self._remove(path)
         elif not name.startswith(_RESERVED):
             gone = name.removeprefix(_WHITEOUT)
             if gone in ("", ".", ".."):
                 raise BadLayer(f"{name} takes away no name")
-            _remove(folder / gone)
+            self._remove(folder / gone)
+
+    def _remove(self, path: Path) -> None:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.is_symlink() or path.exists():
+            path.unlink()
+        else:
+            return
+        self._known.clear()
 
     def _folder(self, parts: list[str]) -> Path:
         """The folder at a path below the root, made where it is not there; links are followed inside of the root."""
+        way = tuple(parts)
+        if way not in self._known:
+            self._known[way] = self._found(parts)
+        return self._known[way]
+
+    def _found(self, parts: list[str]) -> Path:
         here: list[str] = []
         left = deque(parts)
         links = 0
@@ -189,13 +206,6 @@ def _make_folder(path: Path) -> None:
     if path.exists():
         raise BadLayer(f"{path.name} is no folder, but others lie in it")
     path.mkdir(0o755)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _plain(chunks: Iterator[bytes]) -> io.BufferedIOBase:
