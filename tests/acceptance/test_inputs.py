@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import signal
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from boto3.s3.transfer import TransferConfig
 from tests.acceptance.workbench import allow, ended, unique, until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.acceptance.workbench import Workbench
 
@@ -300,21 +301,50 @@ for path in ("a/parts", "b_0"):
         assert found.decode() == md5(content)
 
 
-def test_nothing_is_left_of_inputs_after_the_job(bench: Workbench, tmp_path: Path) -> None:
+def killed(_: Workbench, __: str, agent: int) -> None:
+    os.kill(agent, signal.SIGKILL)
+
+
+def stopped(bench: Workbench, name: str, _: int) -> None:
+    bench.sagemaker.stop_training_job(TrainingJobName=name)
+
+
+def finished(bench: Workbench, name: str, _: int) -> None:
+    bench.put(f"go/{name}", "")
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(killed, "Failed"), (stopped, "Stopped"), (finished, "Completed")],
+    ids=["killed", "stopped", "finished"],
+)
+def test_nothing_is_left_of_inputs_after_the_job(
+    bench: Workbench, tmp_path: Path, end: Callable[[Workbench, str, int], None], status: str
+) -> None:
     prefix = unique("data")
     in_parts(bench, tmp_path, f"{prefix}/parts", 6 * MIB)
     channels = channel(bench.uri(f"{prefix}/"))
     channels += [{**channel(bench.uri(f"{prefix}/"), "Pipe")[0], "ChannelName": "piped"}]
-    name = bench.train("import time; print('READY', flush=True); time.sleep(60)", InputDataConfig=channels)
+    script = f"""
+import os, time
+import boto3
+s3 = boto3.client("s3")
+held = open("/opt/ml/input/data/train/parts", "rb").read(10)
+piped = open("/opt/ml/input/data/piped_0", "rb").read(10)
+print("READY", flush=True)
+while not s3.list_objects_v2(Bucket={bench.bucket!r}, Prefix="go/" + os.environ["TRAINING_JOB_NAME"])["KeyCount"]:
+    time.sleep(0.05)
+"""
+    name = bench.train(script, InputDataConfig=channels)
     until(lambda: "READY" in bench.log(name))
     bundle = next((bench.server.home / "workloads").glob(f"*/*/*/{name}/*/algo-1"))
     agent = json.loads((bundle / "status.json").read_text())["pid"]
     children = _descendants(agent)
     # The first process of the sandbox with the script, two that serve files and one that feeds the pipe.
     assert len(children) >= 5
-    os.kill(agent, 9)
+    end(bench, name, agent)
     until(lambda: not [child for child in children if _lives(child)])
-    assert bench.trained(name)["TrainingJobStatus"] == "Failed"
+    assert bench.trained(name)["TrainingJobStatus"] == status
     until(lambda: not bundle.exists())
     assert str(bundle) not in Path("/proc/self/mountinfo").read_text()
 

@@ -6,6 +6,7 @@ descriptor, and opened only if they still are what was made.
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import os
@@ -126,6 +127,7 @@ class Feeder:
             descriptor = self._folder.open(epoch)
         except FileNotFoundError:
             return False
+        _widen(descriptor)
         try:
             for content in self._contents(epoch):
                 _write(descriptor, content)
@@ -186,6 +188,12 @@ class _Content(io.RawIOBase):
             count = self._catalogue.read_into(view, self._node.id, self._offset)
         self._offset += count
         return count
+
+
+def _widen(descriptor: int) -> None:
+    """Let more be on the way at once, as far as this machine allows."""
+    with suppress(OSError, AttributeError):
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
 
 
 def _write(descriptor: int, content: bytes) -> None:

@@ -46,7 +46,7 @@ _STATFS_ANSWER = struct.Struct("<QQQQQIIII24x")
 
 _REQUEST_BYTES = 1 << 14
 """Longer than any request but those to write."""
-_PAGE = 4096
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _READ_BYTES = 1 << 20
 _FOREVER_S = 1 << 30
 _READAHEAD_BYTES = 1 << 20

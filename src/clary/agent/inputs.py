@@ -121,6 +121,8 @@ def _show(each: Input) -> None:
         layer = _PLACE / "own" / each.name
         for part in ("upper", "work"):
             (layer / part).mkdir(parents=True)
+        # Images run as users of their own.
+        (layer / "upper").chmod(0o755)
         # Thrown away after the end, so it need not be on the disk when it is copied.
         options += f",upperdir={layer}/upper,workdir={layer}/work,volatile"
     linux.mount("overlay", each.target, "overlay", linux.MS_NOSUID | linux.MS_NODEV, options)
