@@ -153,6 +153,7 @@ def test_images_that_are_not_here_are_refused_at_once(bench: Workbench, role: st
     account = role.split(":")[4]
     for uri, told in (
         (trainer.replace(":v1", ":absent"), "not found"),
+        (trainer.replace(":v1", f"@sha256:{'0' * 64}"), "not found"),
         (f"{account}.dkr.ecr.{REGION}.amazonaws.com/nowhere:1", "Cannot find repository: nowhere"),
         ("docker.io/library/python:3.11", "push the image there"),
         ("python:3.11", "push the image there"),

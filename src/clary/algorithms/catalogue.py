@@ -116,6 +116,11 @@ class Image:
 class Own(Image):
     """An image of the user's own, which runs as it is: with `train` or `serve` as its argument."""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """None: the image has its own."""
+        return {}
+
     def train(self, hyperparameters: Mapping[str, str], environment: Mapping[str, str]) -> Command:  # noqa: ARG002  # whatever they are
         """The argument for training."""
         return ("train",)

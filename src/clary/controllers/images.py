@@ -75,7 +75,12 @@ class OwnImage:
             specification: may replace the entry point and its arguments.
         """
         ours = base_environment()
-        given = {name: value for name, value in workload.env.items() if ours.get(name) != value and name != PACKAGES}
+        # What tells our own launchers and servers is no business of the image.
+        given = {
+            name: value
+            for name, value in workload.env.items()
+            if ours.get(name) != value and not name.startswith("CLARY_")
+        }
         return replace(
             workload,
             command=self._command(argument, specification),

@@ -46,6 +46,19 @@ def test_errors_are_those_of_aws(ecr: Any) -> None:
     assert refused(ecr.list_images, repositoryName=NAME, nextToken="?") == "InvalidParameterException"
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"encryptionConfiguration": {"encryptionType": "KMS"}},
+        {"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"},
+        {"registryId": "999999999999"},
+    ],
+)
+def test_what_is_not_supported_is_refused(ecr: Any, option: dict[str, Any]) -> None:
+    assert refused(ecr.create_repository, repositoryName=NAME, **option) == "NotImplemented"
+    assert ecr.describe_repositories()["repositories"] == []
+
+
 def test_repositories_come_in_pages(ecr: Any) -> None:
     names = [f"r{number}" for number in range(5)]
     for name in names:

@@ -32,11 +32,16 @@ class Repositories(Family):
     def create_repository(self, ctx: Context, request: api.CreateRepositoryRequest) -> Document:
         """A new, empty repository."""
         _refuse_unsupported(request.get("imageTagMutability", MUTABLE))
+        encryption = request.get("encryptionConfiguration", {"encryptionType": "AES256"})
+        if encryption["encryptionType"] != "AES256":
+            raise NotSupported(f"Clary does not support the encryption type {encryption['encryptionType']} of ECR yet.")
         place = place_of(ctx, request)
+        if place.account != ctx.account:
+            raise NotSupported("Clary does not support repositories in the registry of another account (registryId).")
         spec = {
             "Mutability": request.get("imageTagMutability", MUTABLE),
             "Scanning": {"scanOnPush": False, **request.get("imageScanningConfiguration", {})},
-            "Encryption": {"encryptionType": "AES256", **request.get("encryptionConfiguration", {})},
+            "Encryption": encryption,
         }
         name, arn, tags = place.name, repository_arn(place), tags_of(request.get("tags", ()))
         record = Record(REPOSITORY, ctx.account, ctx.region, name, arn, spec, ctx.now, ctx.now, tags=tags)

@@ -60,7 +60,8 @@ def image(platform: Platform, ctx: Context, uri: str) -> Image:
     named = images.refer(uri, ctx.account, ctx.region, platform.settings.port)
     registry = images.Images(platform.records)
     if named is not None and registry.repository(named.place) is not None:
-        if named.digest or registry.tagged(named.place, named.tag or "latest"):
+        digest = named.digest or registry.tagged(named.place, named.tag or "latest")
+        if digest and registry.image(named.place, digest):
             return Own(uri, named.place.name, named.tag)
         raise ValidationException(f"Requested image {uri} not found.")
     found = resolve(uri)
