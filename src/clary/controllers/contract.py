@@ -48,14 +48,15 @@ def clamped(instance_type: str) -> tuple[str, ...]:
     """A line for the log of a job that gets less than its instance type has; none when it gets all."""
     found = lookup(instance_type)
     if found is None:
-        return ()
+        return (f"The size of {instance_type} is not known; the job may use all of this machine.",)
     vcpus, memory = size(instance_type)
     here = min(found.gpus, gpus())
-    if (vcpus, memory, here) == (found.vcpus, found.memory_bytes, found.gpus):
+    if (vcpus, memory, here, 0) == (found.vcpus, found.memory_bytes, found.gpus, found.accelerators):
         return ()
+    others = f", and {found.accelerators} other accelerators" if found.accelerators else ""
     return (
-        f"{instance_type} has {_amount(found.vcpus, found.memory_bytes, found.gpus)}; on this machine the job has "
-        f"{_amount(vcpus, memory, here)}.",
+        f"{instance_type} has {_amount(found.vcpus, found.memory_bytes, found.gpus)}{others}; on this machine the job "
+        f"has {_amount(vcpus, memory, here)}.",
     )
 
 

@@ -34,7 +34,7 @@ def test_the_image_says_what_it_is(ec2: Any) -> None:
 def test_types_tell_vcpus_and_memory(ec2: Any) -> None:
     (found,) = ec2.describe_instance_types(InstanceTypes=["m5.xlarge"])["InstanceTypes"]
     assert (found["VCpuInfo"]["DefaultVCpus"], found["MemoryInfo"]["SizeInMiB"]) == (4, 16384)
-    assert refusal(ec2.describe_instance_types, InstanceTypes=["m1.small"])[0] == "InvalidInstanceType"
+    assert refusal(ec2.describe_instance_types, InstanceTypes=["t8i.nano"])[0] == "InvalidInstanceType"
     pages = ec2.get_paginator("describe_instance_types").paginate()
     names = [each["InstanceType"] for page in pages for each in page["InstanceTypes"]]
     assert len(names) == len(set(names)) > 100

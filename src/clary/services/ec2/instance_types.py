@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.instance_types import InstanceType, lookup, offered
+from clary.services.service import in_thread
 
 from . import filters, networks
 from .errors import InsufficientInstanceCapacity, InvalidInstanceType, InvalidParameterValue, Unsupported
@@ -22,16 +23,23 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 
+PREVIOUS = frozenset(
+    ["a1", "c1", "c3", "c4", "d2", "f1", "g2", "g3", "g3s", "i2", "m1", "m2", "m3", "m4", "p2", "r3", "r4", "t1", "t2"]
+)
+"""Families of previous generations."""
+
 
 class InstanceTypes(Family):
     """Types and where they are offered."""
 
+    @in_thread
     def describe_instance_types(self, ctx: Context, request: api.DescribeInstanceTypesRequest) -> Document:  # noqa: ARG002  # the shape of a handler
         """vCPUs and memory of the types, in pages of 100."""
         names = request.get("InstanceTypes")
         types = [known_type(name) for name in names] if names else offered()
         return filters.describe("InstanceTypes", map(_info, types), {"MaxResults": 100, **request}, _FILTERS)
 
+    @in_thread
     def describe_instance_type_offerings(
         self, ctx: Context, request: api.DescribeInstanceTypeOfferingsRequest
     ) -> Document:
@@ -62,9 +70,10 @@ def launchable_type(name: str) -> InstanceType:
     found = None if name.startswith(("ml.", "system.")) else lookup(name)
     if found is None:
         raise InvalidParameterValue(f"Invalid value '{name}' for InstanceType.")
-    if found.gpus > len(list(Path("/dev").glob("nvidia[0-9]*"))):
+    if found.accelerators or found.gpus > len(list(Path("/dev").glob("nvidia[0-9]*"))):
+        lacking = f"{found.accelerators} accelerators" if found.accelerators else f"{found.gpus} GPUs"
         raise InsufficientInstanceCapacity(
-            f"We currently do not have sufficient {name} capacity: this machine lacks its {found.gpus} GPUs."
+            f"We currently do not have sufficient {name} capacity: this machine lacks its {lacking}."
         )
     return found
 
@@ -85,12 +94,12 @@ def require_sandboxes(platform: Platform) -> None:
 def _info(found: InstanceType) -> Document:
     info: Document = {
         "InstanceType": found.name,
-        "CurrentGeneration": not found.name.startswith(("t2.", "m4.", "c4.", "r4.", "p2.")),
+        "CurrentGeneration": found.name.partition(".")[0] not in PREVIOUS,
         "FreeTierEligible": found.name in {"t2.micro", "t3.micro"},
         "SupportedUsageClasses": ["on-demand"],
         "SupportedRootDeviceTypes": ["ebs"],
         "SupportedVirtualizationTypes": ["hvm"],
-        "BareMetal": False,
+        "BareMetal": ".metal" in found.name,
         "ProcessorInfo": {"SupportedArchitectures": [architecture()]},
         "VCpuInfo": {"DefaultVCpus": found.vcpus, "DefaultCores": found.vcpus, "DefaultThreadsPerCore": 1},
         "MemoryInfo": {"SizeInMiB": found.memory_bytes // MIB},
@@ -101,7 +110,9 @@ def _info(found: InstanceType) -> Document:
         "AutoRecoverySupported": False,
     }
     if found.gpus:
-        info["GpuInfo"] = {"Gpus": [{"Manufacturer": "NVIDIA", "Count": found.gpus}]}
+        info["GpuInfo"] = {
+            "Gpus": [{"Manufacturer": "AMD" if found.name.startswith("g4ad.") else "NVIDIA", "Count": found.gpus}]
+        }
     return info
 
 
