@@ -365,7 +365,7 @@ def _lives(pid: int) -> bool:
     ("keys", "options", "reason"),
     [
         ({}, {}, "No S3 objects found under S3 URL"),
-        ({"a": "no gzip"}, {"CompressionType": "Gzip"}, "'a' is no gzip file"),
+        ({"a": "no gzip"}, {"CompressionType": "Gzip"}, "is no gzip file"),
         ({"a": "no gzip"}, {"CompressionType": "Gzip", "mode": "Pipe"}, "is no gzip file"),
         ({"a": "x", "a/b": "x"}, {}, "is both a file and a folder"),
         ({"a//b": "x"}, {}, "has an illegal char sub-sequence '//' in it"),

@@ -14,8 +14,9 @@ from clary.agent.workload import Input, Pipe
 from clary.controllers.contract import NO_ROOM
 from clary.controllers.identity import role_context
 from clary.controllers.inputs import bring
-from clary.controllers.inputs.bring import FEW_FILES, Bringer, Brought
+from clary.controllers.inputs.bring import Bringer, Brought
 from clary.controllers.inputs.channel import Channel
+from clary.controllers.inputs.folder import FEW_FILES
 from clary.controllers.staging import Stager, StagingError
 
 if TYPE_CHECKING:
@@ -205,6 +206,22 @@ def test_compressed_objects_become_plain_files(job: Job) -> None:
     assert job.bring(channel(gunzip=True)).inputs == ()
     assert job.file("ml/input/data/train/packed").read_bytes() == plain
     assert job.s3.get_object(Bucket=BUCKET, Key="d/packed")["Body"].read() == packed
+
+
+def test_only_the_objects_of_the_channel_are_decompressed(job: Job) -> None:
+    job.put("d/a", b"plain")
+    packed = job.put("e/b", gzip.compress(b"packed"))
+    outer = channel(name="outer", target="/opt/ml/input/data", uri=f"s3://{BUCKET}/e/", gunzip=True)
+    job.bring(channel(), outer)
+    assert job.file("ml/input/data/train/a").read_bytes() == b"plain"
+    assert job.file("ml/input/data/b").read_bytes() == gzip.decompress(packed)
+
+
+def test_a_file_in_the_place_of_the_folder_of_another_input(job: Job) -> None:
+    job.put("d/a", b"a")
+    job.put("e/train", b"no folder")
+    with pytest.raises(StagingError, match="is both a file and a folder"):
+        job.bring(channel(), channel(name="outer", target="/opt/ml/input/data", uri=f"s3://{BUCKET}/e/"))
 
 
 def test_a_manifest_lies_beside_its_channel(job: Job) -> None:

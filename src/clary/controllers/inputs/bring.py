@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from clary.agent.workload import ML_ROOT, Input, Pipe
 from clary.controllers.contract import NO_ROOM
 from clary.controllers.inputs import listing
+from clary.controllers.inputs.folder import Folder
 from clary.controllers.inputs.listing import Item
-from clary.controllers.inputs.shelf import Shelf, plain_slices
+from clary.controllers.inputs.shelf import Shelf
 from clary.controllers.staging import StagingError, gunzip
-from clary.http import Damaged, FileSlice
+from clary.http import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,11 +34,7 @@ if TYPE_CHECKING:
     from clary.agent.catalogue import Extent
     from clary.controllers.inputs.channel import Channel
     from clary.controllers.staging import Content, Stager
-    from clary.http import Stored
 
-FEW_FILES = 256
-FEW_BYTES = 8 << 20
-"""So many small objects are written out."""
 TOLD_BYTES = 64 << 20
 """Copies of more than this are told in the log of the job."""
 
@@ -110,12 +107,13 @@ class Bringer:
         copied = self._shelf.copied
         tree = target if refusal else self._shelf.tree(name)
         showable = not refusal and not channel.gunzip
-        folder = _Folder(self._shelf, name, tree, showable=showable, links=showable and self._as_root)
-        for item, content in self._contents(listing.files(self._stager, channel, self._shard)):
+        folder = Folder(self._shelf, name, tree, showable=showable, links=showable and self._as_root)
+        items = listing.files(self._stager, channel, self._shard)
+        for item, content in self._contents(items):
             self._use(item, content, partial(folder.add, item.name))
         folder.finish()
         if channel.gunzip:
-            _gunzip_all(tree)
+            _gunzip_all(tree, items)
         self._note(channel, refusal, self._shelf.copied - copied)
         if refusal:
             return None
@@ -169,67 +167,16 @@ class Bringer:
         why = refusal or "they are encrypted, or lie on another machine or file system"
         if refusal and channel.mode == "FastFile":
             self._notes.append(f"Channel {channel.name!r} was copied as in File mode: {refusal}")
-        elif copied > TOLD_BYTES:
+        elif copied > TOLD_BYTES and not channel.gunzip:
             self._notes.append(f"Channel {channel.name!r}: {copied >> 20} MiB were copied, because {why}")
 
 
-class _Folder:
-    """The files of one channel."""
-
-    def __init__(self, shelf: Shelf, name: str, tree: Path, *, showable: bool, links: bool) -> None:
-        self._shelf = shelf
-        self._name = name
-        self._tree = tree
-        self._showable = showable
-        self._links = links
-        self._small: list[tuple[str, Content, bytes]] = []
-        self._small_bytes = 0
-        self._linked = 0
-        self.served = 0
-        tree.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether there is anything that has to be shown, because it was not copied."""
-        return self._linked + self.served > 0
-
-    def add(self, name: str, content: Content) -> None:
-        """Takes a file over."""
-        body = content.body
-        if isinstance(body, bytes) and self._showable:
-            self._small.append((name, content, body))
-            self._small_bytes += len(body)
-            if len(self._small) > FEW_FILES or self._small_bytes > FEW_BYTES or self.served:
-                self._serve_small()
-        elif self._showable and plain_slices(body) and not (self._links and isinstance(body, FileSlice)):
-            self._shelf.catalogue.file(f"{self._name}/{name}", self._shelf.extents(body), content.modified)
-            self.served += 1
-        else:
-            self._put(name, body)
-
-    def finish(self) -> None:
-        """Writes out what has been kept back."""
-        for name, _, body in self._small:
-            self._put(name, body)
-
-    def _put(self, name: str, body: bytes | Stored) -> None:
-        self._linked += self._shelf.put(body, self._tree / name, link=self._links)
-
-    def _serve_small(self) -> None:
-        for name, content, body in self._small:
-            self._shelf.catalogue.file(f"{self._name}/{name}", [self._shelf.catalogue.pack(body)], content.modified)
-        self.served += len(self._small)
-        self._small.clear()
-
-
-def _gunzip_all(tree: Path) -> None:
-    for path in sorted(tree.rglob("*")):
-        if path.is_file():
-            try:
-                gunzip(path)
-            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                name = path.relative_to(tree).as_posix()
-                raise StagingError(f"ClientError: Data download failed:{name!r} is no gzip file: {error}") from error
+def _gunzip_all(tree: Path, items: Iterable[Item]) -> None:
+    for item in items:
+        try:
+            gunzip(tree / item.name)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise StagingError(f"ClientError: Data download failed:{item.uri} is no gzip file: {error}") from error
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -239,9 +186,13 @@ def _overlap(one: str, other: str) -> bool:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tells a full disk in the words of the failure reason."""
+    """Tells what cannot be written in the words of the failure reason."""
     try:
         yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise StagingError(
+            f"ClientError: Data download failed:{error.filename or 'a name'} is both a file and a folder."
+        ) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
