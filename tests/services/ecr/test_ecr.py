@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.oci import digest, image, layer
+from tests.oci import INDEX, MANIFEST, digest, image, layer
 
 if TYPE_CHECKING:
     from tests.cloud import Cloud
@@ -127,6 +127,21 @@ def test_an_image_goes_by_its_digest_with_all_tags(ecr: Any, registry: Registry)
     gone = ecr.batch_delete_image(repositoryName=NAME, imageIds=[{"imageDigest": pushed.digest}])["imageIds"]
     assert [each["imageTag"] for each in gone] == ["v1", "v2"]
     assert json.loads(registry("GET", f"/v2/{NAME}/tags/list").body)["tags"] == []
+
+
+def test_an_image_stays_as_long_as_a_list_names_it(ecr: Any, registry: Registry) -> None:
+    one = image(HELLO)
+    registry.push(NAME, one, "one")
+    entry = {"mediaType": MANIFEST, "digest": one.digest, "size": len(one.manifest)}
+    text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
+    ecr.put_image(repositoryName=NAME, imageManifest=text, imageTag="all")
+    answer = ecr.batch_delete_image(repositoryName=NAME, imageIds=[{"imageDigest": one.digest}, {"imageTag": "one"}])
+    assert [each["failureCode"] for each in answer["failures"]] == ["ImageReferencedByManifestList"]
+    assert answer["imageIds"] == [{"imageDigest": one.digest, "imageTag": "one"}]
+    assert registry.pull(NAME, one.digest).manifest == one.manifest
+    ecr.batch_delete_image(repositoryName=NAME, imageIds=[{"imageTag": "all"}])
+    ecr.batch_delete_image(repositoryName=NAME, imageIds=[{"imageDigest": one.digest}])
+    assert ecr.list_images(repositoryName=NAME)["imageIds"] == []
 
 
 def test_a_repository_with_images_goes_only_by_force(cloud: Cloud, ecr: Any, registry: Registry) -> None:

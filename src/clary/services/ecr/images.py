@@ -100,14 +100,27 @@ class ImageOperations(Family):
     def batch_delete_image(self, ctx: Context, request: api.BatchDeleteImageRequest) -> Document:
         """Takes tags away, and images with their last tag or by their digest; the layers go a day later."""
         place = self._place(ctx, request)
-        gone, failures = [], []
+        gone: list[dict[str, str]] = []
+        failures: list[Document] = []
         for identifier in request["imageIds"]:
             record = self._find(place, identifier)
             if record is None:
                 failures.append(_failure(identifier))
+                continue
+            lists = self._lists_with(place, _digest(place, record))
+            if lists and "imageTag" not in identifier:
+                reason = f"Requested image referenced by manifest list: [{', '.join(lists)}]"
+                failures.append(
+                    {"imageId": identifier, "failureCode": "ImageReferencedByManifestList", "failureReason": reason}
+                )
             else:
-                gone += self._delete(place, _digest(place, record), identifier)
+                gone += self._delete(place, _digest(place, record), identifier, keep=bool(lists))
         return {"imageIds": gone, "failures": failures}
+
+    def _lists_with(self, place: Repository, digest: str) -> list[str]:
+        """The lists of images that name an image, which must go before it does."""
+        found = [parse(image.spec["Manifest"], image.spec["MediaType"]) for image in self._images.images(place)]
+        return [each.digest for each in found if any(part.digest == digest for part in each.images)]
 
     def _manifest(self, request: Members) -> Manifest:
         text = str(request["imageManifest"])
@@ -161,12 +174,13 @@ class ImageOperations(Family):
             )
         return record
 
-    def _delete(self, place: Repository, digest: str, identifier: Members) -> list[dict[str, str]]:
+    def _delete(self, place: Repository, digest: str, identifier: Members, *, keep: bool) -> list[dict[str, str]]:
+        """Takes a tag away, and the image unless it has another one or is to be kept; tells what is gone."""
         tags = self._images.tags(place).get(digest, [])
         tag = identifier.get("imageTag")
         if tag:
             self._images.untag(place, tag)
-            if tags != [tag]:
+            if keep or tags != [tag]:
                 return [{"imageDigest": digest, "imageTag": tag}]
         self._images.delete(place, digest)
         return [{"imageDigest": digest, "imageTag": each} for each in tags] or [{"imageDigest": digest}]
