@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from clary.compute.probe import probe
+from tests.acceptance.workbench import SKLEARN
 
 if TYPE_CHECKING:
     from tests.acceptance.workbench import Workbench
@@ -69,6 +71,24 @@ if tracker is not None:
     tracker.wait_for()
 """
 
+# PyTorch's collective operations over gloo, set up by the variables that every example sets.
+GLOO = """
+import json, os
+import torch
+import torch.distributed as dist
+
+hosts, me = json.loads(os.environ["SM_HOSTS"]), os.environ["SM_CURRENT_HOST"]
+os.environ.update(MASTER_ADDR=hosts[0], MASTER_PORT="29500", GLOO_SOCKET_IFNAME=os.environ["SM_NETWORK_INTERFACE_NAME"])
+dist.init_process_group("gloo", rank=hosts.index(me), world_size=len(hosts))
+total = torch.ones(3) * (hosts.index(me) + 1)
+dist.all_reduce(total)
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 1))
+model(torch.randn(4, 2)).sum().backward()
+print("total", total.tolist(), flush=True)
+assert total.tolist() == [3.0] * 3
+dist.destroy_process_group()
+"""
+
 FAIL = """
 import os, time
 if os.environ["SM_CURRENT_HOST"] == "algo-2":
@@ -111,6 +131,14 @@ def test_xgboost_trains_on_two_hosts(bench: Workbench) -> None:
     described = bench.trained(name)
     assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
     assert list(model(bench, described)) == ["model.json"]
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed in Clary's environment")
+def test_pytorch_trains_on_two_hosts_with_gloo(bench: Workbench) -> None:
+    image = SKLEARN.replace("sagemaker-scikit-learn:1.2-1-cpu-py3", "pytorch-training:2.3-cpu-py311")
+    algorithm = {"TrainingImage": image, "TrainingInputMode": "File"}
+    described = bench.trained(bench.train(GLOO, ResourceConfig=cluster(2), AlgorithmSpecification=algorithm))
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
 
 
 def test_the_failure_of_one_host_ends_the_job_with_its_reason(bench: Workbench) -> None:
