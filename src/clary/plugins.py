@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -20,14 +21,20 @@ def services() -> dict[str, Service]:
     return {entry.name: entry.load() for entry in entry_points(group=SERVICES)}
 
 
-def backend(name: str) -> Callable[..., Backend]:
-    """Builds the place where workloads run that is offered under this name: `build(home, machine, warm=True)`.
+def backend(setting: str) -> Callable[..., Backend]:
+    """Builds the place where workloads run that is offered under a name: `build(home, machine, warm=True)`.
+
+    What follows the name as in `ray://HOST:PORT` is handed over as `address`.
 
     Raises:
-        ValueError: no package offers it.
+        ValueError: no package offers it, or one that it needs is not installed.
     """
+    name, separator, address = setting.partition("://")
     found = {entry.name: entry for entry in entry_points(group=COMPUTE)}
     if name not in found:
         raise ValueError(f"CLARY_COMPUTE: {name!r} is not one of {', '.join(sorted(found))}")
-    build: Callable[..., Backend] = found[name].load()
-    return build
+    try:
+        build: Callable[..., Backend] = found[name].load()
+    except ModuleNotFoundError as error:
+        raise ValueError(f"CLARY_COMPUTE: {name} needs {error.name}, which clary[{name}] installs") from error
+    return partial(build, address=address) if separator else build

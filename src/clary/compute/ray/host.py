@@ -1,0 +1,320 @@
+"""The host of one workload on a node of the cluster: an actor of Ray beside the ordinary agent."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from typing import IO, TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from clary.agent import bundle
+from clary.agent.workload import SERVE_SOCKET, Bind, Task, Workload
+from clary.compute.probe import probe
+from clary.compute.process import ProcessBackend
+from clary.compute.ray import wire
+from clary.compute.ray.tether import tie
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+LEASE_S = 12.0
+"""A node that for so long has heard neither of the platform nor of the head of its cluster is cut off."""
+
+CHECKPOINTS = "ml/checkpoints"
+"""What is brought to the platform while the workload runs."""
+
+_LOOK_S = 0.1
+_REACH_S = 5.0
+_HEALTH = "/_clary/health"
+_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+_ENDPOINT = "AWS_ENDPOINT_URL"
+_LOG_BYTES = 4 << 20
+_CONFIGS = ("ml/input/config/resourceconfig.json", "ml/config/resourceconfig.json")
+_SIOCGIFADDR = 0x8915
+
+
+class NodeHost:
+    """Takes the bundle of one workload in, has it run, and tells what becomes of it.
+
+    When this process ends, in whatever way, the workload and its bundle on this node end too.
+    """
+
+    def __init__(self, name: str, secret: str) -> None:
+        # Here, so that the platform can read this module where Ray is not installed.
+        import ray  # noqa: PLC0415
+
+        context = ray.get_runtime_context()
+        self._ip: str = ray.util.get_node_ip_address()
+        self._head = context.gcs_address
+        self._home = Path.home() / ".clary" / "nodes"
+        self._folder = self._home / hashlib.sha256(f"{name}\0{secret}".encode()).hexdigest()[:16]
+        self._secret = secret
+        bundle.remove(self._folder)
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700)
+        self._tie = tie(self._folder)
+        self._backend = ProcessBackend(self._folder / "backend", probe(folder=self._folder / "probe"), warm=False)
+        self._changed = threading.Event()
+        self._backend.on_change(lambda _: self._changed.set())
+        self._handle: Mapping[str, Any] | None = None
+        self._workload: Workload | None = None
+        self._arrived: dict[str, list[int]] = {}
+        self._sent: dict[str, list[int]] = {}
+        self._beginning = threading.Lock()
+        self._heard = time.monotonic()
+        self._server = _Server((self._ip, 0), self)
+        for task in (self._server.serve_forever, self._watch_lease):
+            threading.Thread(target=task, daemon=True).start()
+
+    def address(self) -> tuple[str, int]:
+        """Where it listens for questions."""
+        return self._ip, self._server.server_address[1]
+
+    def answer(self, stream: IO[bytes], connection: socket.socket) -> None:
+        """Answer the question that comes through a connection."""
+        question = wire.hear(stream)
+        if not hmac.compare_digest(str(question.get("secret")).encode(), self._secret.encode()):
+            return
+        self._heard = time.monotonic()
+        answers: dict[str, Callable[..., None]] = {
+            "begin": self._begin,
+            "follow": self._follow,
+            "checkpoints": self._checkpoints,
+            "results": self._results,
+            "serve": self._serve,
+        }
+        try:
+            answers[question["do"]](question, stream, connection)
+        except wire.Refused as error:
+            wire.say(stream, {"refused": str(error)})
+        self._heard = time.monotonic()
+
+    # Questions
+
+    def _begin(self, question: dict[str, Any], stream: IO[bytes], _: socket.socket) -> None:
+        with self._beginning:
+            if self._handle is None:
+                wire.receive_files(stream, self._folder)
+                self._workload = self._adapt(Task.from_json(question["task"]).workload, question)
+                _name_interface(self._folder, self._ip)
+                self._arrived = self._marks("ml")
+                self._sent = dict(self._arrived)
+                self._handle = self._backend.start(self._workload)
+        wire.say(stream, {})
+
+    def _follow(self, question: dict[str, Any], stream: IO[bytes], _: socket.socket) -> None:
+        """Tell of the next change, or that there was none."""
+        if self._handle is None:
+            wire.say(stream, {"begun": False})
+            return
+        if question["grace_s"] is not None:
+            self._backend.stop(self._handle, question["grace_s"])
+        log = self._folder / bundle.LOG
+        until = time.monotonic() + question["wait_s"]
+        seen = self._backend.poll(self._handle)
+        while seen.phase == question["phase"] and _size(log) <= question["log"] and time.monotonic() < until:
+            self._changed.wait(_LOOK_S)
+            self._changed.clear()
+            seen = self._backend.poll(self._handle)
+        usage = self._backend.usage(self._handle)
+        lines = _read(log, question["log"])
+        told = {"begun": True, "seen": wire.to_json(seen), "usage": asdict(usage) if usage else None}
+        wire.say(stream, told | {"bytes": len(lines)})
+        stream.write(lines)
+
+    def _checkpoints(self, question: dict[str, Any], stream: IO[bytes], _: socket.socket) -> None:
+        """Send the checkpoints that have changed and are not being written at this moment."""
+        if question["anew"]:
+            self._sent = dict(self._arrived)
+        settled = time.time_ns() - 10**9
+        marks = self._marks(CHECKPOINTS)
+        names = [name for name, mark in marks.items() if self._sent.get(name) != mark and mark[0] < settled]
+        wire.say(stream, {})
+        wire.send_files(stream, self._folder, (name for name in names if not (self._folder / name).is_symlink()))
+        self._sent.update({name: marks[name] for name in names})
+
+    def _results(self, _: dict[str, Any], stream: IO[bytes], __: socket.socket) -> None:
+        """Send all that was not there when the workload began, or is different."""
+        assert self._workload is not None  # noqa: S101  # it has begun
+        marks = self._marks("ml")
+        names = [name for name in wire.names_below(self._folder, "ml") if self._arrived.get(name) != marks.get(name, 0)]
+        packed = [each.target for each in self._workload.archives if (self._folder / each.target).exists()]
+        wire.say(stream, {})
+        wire.send_files(stream, self._folder, [*names, *packed])
+
+    def _serve(self, _: dict[str, Any], stream: IO[bytes], connection: socket.socket) -> None:
+        """Carry a connection to the model server."""
+        inside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with inside, suppress(OSError):
+            with bundle.address(self._folder / "run" / SERVE_SOCKET) as address:
+                inside.connect(address)
+            back = threading.Thread(target=_pump, args=(inside.makefile("rb", 0), connection), daemon=True)
+            back.start()
+            _pump(stream, inside)
+            back.join()
+
+    # Parts
+
+    def _adapt(self, workload: Workload, question: dict[str, Any]) -> Workload:
+        """The workload as it can run here.
+
+        Raises:
+            Refused: this node cannot run it.
+        """
+        env = dict(workload.env)
+        env["PATH"] = env.get("PATH", "").replace(question["python"], str(Path(sys.executable).parent))
+        if _ENDPOINT in env:
+            _try(env[_ENDPOINT], self._ip)
+        if _CREDENTIALS in env:
+            env[_CREDENTIALS] = _carry_credentials(env[_CREDENTIALS])
+        return replace(
+            workload,
+            bundle=self._folder,
+            env=env,
+            hosts=question["hosts"] or workload.hosts,
+            binds=tuple(self._bind(bind, workload.bundle) for bind in workload.binds),
+            warm=False,
+        )
+
+    def _bind(self, bind: Bind, platform_bundle: Path) -> Bind:
+        """A folder of the bundle, or in the place of a cache of the platform's machine one of this node."""
+        if bind.source.is_relative_to(platform_bundle):
+            return replace(bind, source=self._folder / bind.source.relative_to(platform_bundle))
+        own = self._home / "kept" / bind.source.name
+        own.mkdir(parents=True, exist_ok=True)
+        return replace(bind, source=own)
+
+    def _marks(self, folder: str) -> dict[str, list[int]]:
+        """Size and time of the files and links below a folder; of folders nothing that changes."""
+        marks = {}
+        for name in wire.names_below(self._folder, folder):
+            with suppress(OSError):
+                status = (self._folder / name).lstat()
+                is_folder = (self._folder / name).is_dir()
+                marks[name] = [0, 0] if is_folder else [status.st_mtime_ns, status.st_size]
+        return marks
+
+    def _watch_lease(self) -> None:
+        """End all this when the node is cut off: the platform has the workload run elsewhere then."""
+        while time.monotonic() - self._heard <= LEASE_S or _reaches(self._head):
+            time.sleep(1)
+        os._exit(1)
+
+
+class _Server(ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], host: NodeHost) -> None:
+        super().__init__(address, partial(_Handler, host))
+
+
+class _Handler(StreamRequestHandler):
+    def __init__(self, host: NodeHost, *args: Any) -> None:
+        self._host = host
+        super().__init__(*args)
+
+    def handle(self) -> None:
+        """Answer one question; who has hung up needs no answer."""
+        with suppress(OSError):
+            stream = self.connection.makefile("rwb")
+            with suppress(ValueError):
+                self._host.answer(cast("IO[bytes]", stream), self.connection)
+            stream.close()
+
+
+class _Relay(ThreadingTCPServer):
+    daemon_threads = True
+
+
+def _carry_credentials(uri: str) -> str:
+    """The same page at an address of this node, as AWS's clients take no other ones over plain HTTP."""
+    url = urlsplit(uri)
+    outside = (url.hostname or "", url.port or 80)
+
+    class Carry(StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError), socket.create_connection(outside, _REACH_S) as there:
+                back = threading.Thread(target=_pump, args=(there.makefile("rb", 0), self.connection), daemon=True)
+                back.start()
+                _pump(self.rfile, there)
+                back.join()
+
+    relay = _Relay(("127.0.0.1", 0), Carry)
+    threading.Thread(target=relay.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{relay.server_address[1]}{url.path}"
+
+
+def _pump(source: Any, sink: socket.socket) -> None:
+    with suppress(OSError):
+        read: Iterator[bytes] = iter(partial(getattr(source, "read1", source.read), 1 << 16), b"")
+        for data in read:
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def _try(endpoint: str, ip: str) -> None:
+    """Make sure that workloads of this node can reach the platform."""
+    try:
+        with urllib.request.urlopen(f"{endpoint}{_HEALTH}", timeout=_REACH_S) as answer:  # noqa: S310  # our own
+            answer.read()
+    except OSError as error:
+        raise wire.Refused(
+            f"the node {ip} does not reach the platform at {endpoint} ({error}); set CLARY_HOST to an address of the "
+            "platform's machine that all nodes of the cluster reach"
+        ) from error
+
+
+def _reaches(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _name_interface(folder: Path, ip: str) -> None:
+    """Tell programs of several hosts the device by which this node reaches the others."""
+    name = _interface(ip)
+    for path in (folder / config for config in _CONFIGS):
+        if name and path.exists():
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"network_interface_name": name}))
+
+
+def _interface(ip: str) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe_socket:
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):
+                request = struct.pack("256s", name.encode())
+                answer = fcntl.ioctl(probe_socket, _SIOCGIFADDR, request)
+                if socket.inet_ntoa(answer[20:24]) == ip:
+                    return name
+    return ""
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _read(path: Path, offset: int) -> bytes:
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(_LOG_BYTES)

@@ -1,0 +1,220 @@
+"""All that is asked of Ray: where hosts run, whether they live, and their end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import ray
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from clary.compute.ray.host import NodeHost
+from clary.compute.ray.wire import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ray.util.placement_group import PlacementGroup
+
+_LOG = logging.getLogger(__name__)
+ANSWER_S = 5.0
+"""How long Ray may take to answer about an actor."""
+
+_T = TypeVar("_T")
+
+
+class Unreachable(Exception):
+    """Ray does not answer; the text tells why."""
+
+
+class Dead(Exception):
+    """A host has died; the text tells why as Ray does."""
+
+
+class Node(NamedTuple):
+    """A living machine of the cluster."""
+
+    address: str
+    cpus: float
+    memory_bytes: int
+    gpus: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a host needs of the cluster."""
+
+    name: str
+    secret: str
+    cpus: float
+    memory_bytes: int
+    gpus: float
+    group: str
+    """The hosts that are to run on different nodes bear the same; empty for a host alone."""
+    index: int
+    count: int
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The same in Ray's words."""
+        wanted = {"CPU": self.cpus, "memory": self.memory_bytes, "GPU": self.gpus}
+        return {name: value for name, value in wanted.items() if value}
+
+
+class Placement:
+    """The hosts of one platform on a Ray cluster; a call connects anew where that is needed.
+
+    Args:
+        address: that of a Ray Client server, `HOST:PORT`; empty for the cluster to which this machine belongs.
+        namespace: that of the actors.
+    """
+
+    def __init__(self, address: str, namespace: str) -> None:
+        self._address = f"ray://{address}" if address else "auto"
+        self._namespace = namespace
+        self._lock = threading.Lock()
+        self._asked: dict[str, Any] = {}
+        """What waits for hosts that have no room yet."""
+        self._left = False
+
+    def nodes(self) -> list[Node]:
+        """The living machines of the cluster.
+
+        Raises:
+            Unreachable: Ray does not answer, or tells of none.
+        """
+        found = [
+            Node(
+                one["NodeManagerAddress"],
+                one["Resources"].get("CPU", 0.0),
+                int(one["Resources"].get("memory", 0)),
+                one["Resources"].get("GPU", 0.0),
+            )
+            for one in self._call(ray.nodes)
+            if one["Alive"]
+        ]
+        if not found:
+            raise Unreachable("it has no living node")
+        return found
+
+    def place(self, wish: Wish) -> None:
+        """Ask for a host; one of this name that is there already is it.
+
+        Raises:
+            Unreachable: Ray does not answer.
+        """
+        self._call(lambda: self._place(wish))
+
+    def find(self, name: str) -> Address | None:
+        """Where a host listens; None while it waits for room.
+
+        Raises:
+            Dead: it has died, or never was.
+            Unreachable: Ray does not answer.
+        """
+        return self._call(lambda: self._find(name))
+
+    def names(self) -> list[str]:
+        """The names of all hosts of this platform that have not been ended.
+
+        Raises:
+            Unreachable: Ray does not answer.
+        """
+        listed: Sequence[dict[str, str]] = self._call(lambda: ray.util.list_named_actors(all_namespaces=True))
+        return [one["name"] for one in listed if one["namespace"] == self._namespace]
+
+    def end(self, name: str, group: str) -> None:
+        """End a host, and with it its workload, wherever it is; safe to repeat.
+
+        Raises:
+            Unreachable: Ray does not answer.
+        """
+        self._call(lambda: self._end(name, group))
+
+    def close(self) -> None:
+        """Leave the cluster; hosts stay."""
+        self._left = True
+        with self._lock, suppress(Exception):  # whatever state the connection is in
+            ray.shutdown()
+
+    def _call(self, function: Callable[[], _T]) -> _T:
+        try:
+            self._connect()
+            return function()
+        except Dead:
+            raise
+        except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+            raise Unreachable(str(error)) from error
+        except Exception as error:
+            # The client raises plain exceptions once its connection is gone.
+            if type(error) is not Exception:
+                raise
+            raise Unreachable(str(error)) from error
+
+    def _connect(self) -> None:
+        with self._lock:
+            if self._left:
+                raise ConnectionError("the platform has left the cluster")
+            if ray.is_initialized():
+                return
+            with suppress(Exception):  # what is left of a broken connection
+                ray.shutdown()
+            ray.init(
+                self._address, namespace=self._namespace, log_to_driver=False, logging_level=logging.ERROR,
+            )  # fmt: skip
+
+    def _place(self, wish: Wish) -> None:
+        options: dict[str, Any] = {}
+        if wish.group:
+            options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
+                self._group(wish), placement_group_bundle_index=wish.index
+            )
+        ray.remote(NodeHost).options(
+            name=wish.name,
+            namespace=self._namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=0,
+            num_cpus=wish.cpus,
+            num_gpus=wish.gpus,
+            memory=wish.memory_bytes,
+            **options,
+        ).remote(wish.name, wish.secret)
+
+    def _group(self, wish: Wish) -> PlacementGroup:
+        """The hosts that come together come one after the other, so that the first of them makes the group."""
+        name = f"{self._namespace}:{wish.group}"
+        with self._lock:
+            try:
+                return ray.util.get_placement_group(name)
+            except ValueError:
+                return ray.util.placement_group(
+                    [wish.bundle] * wish.count, strategy="STRICT_SPREAD", name=name, lifetime="detached"
+                )
+
+    def _find(self, name: str) -> Address | None:
+        try:
+            actor = ray.get_actor(name, namespace=self._namespace)
+        except ValueError as error:
+            raise Dead("there is no such actor any more") from error
+        answer = self._asked.pop(name, None) or actor.address.remote()
+        try:
+            return Address(*ray.get(answer, timeout=ANSWER_S))
+        except GetTimeoutError:
+            self._asked[name] = answer
+            return None
+        except ActorDiedError as error:
+            raise Dead(" ".join(str(error).split())) from error
+        except RayActorError as error:
+            raise Unreachable(str(error)) from error
+
+    def _end(self, name: str, group: str) -> None:
+        with suppress(ValueError, RayActorError):
+            ray.kill(ray.get_actor(name, namespace=self._namespace))
+        if group:
+            with suppress(ValueError):
+                ray.util.remove_placement_group(ray.util.get_placement_group(f"{self._namespace}:{group}"))
