@@ -207,7 +207,8 @@ class Stager:
             for (bucket, key), answer in zip(batch, self._platform.invoke.call_each(calls), strict=True):
                 if isinstance(answer, ServiceError):
                     raise StagingError(
-                        f"ClientError: Data download failed:Failed to download s3://{bucket}/{key}: {_told(answer)}"
+                        f"ClientError: Data download failed:Unable to download object s3://{bucket}/{key} "
+                        f"({_told(answer)})"
                     ) from answer
                 yield Content(answer["Body"], int(answer["LastModified"]))
 

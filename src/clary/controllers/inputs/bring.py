@@ -161,7 +161,7 @@ class Bringer:
             except Damaged as error:
                 damage = error
             content = self._stager.open(item.bucket, item.key)
-        raise StagingError(f"ClientError: Data download failed:Failed to download {item.uri}: {damage}")
+        raise StagingError(f"ClientError: Data download failed:Unable to download object {item.uri} ({damage})")
 
     def _note(self, channel: Channel, refusal: str, copied: int) -> None:
         why = refusal or "they are encrypted, or lie on another machine or file system"
