@@ -58,6 +58,8 @@ class Settings:
     `requested`, in an environment that uv makes with that version when it is not the installed one."""
     job_parallelism: int = 0
     """Most jobs at the same time; 0 means as many as their instance types have room for."""
+    instance_quota: int = 1000
+    """How many instances of one type an account may use at once for one purpose, until it asks for more."""
 
     @property
     def tunnel_port(self) -> int:
@@ -129,6 +131,7 @@ _KINDS: Mapping[str, type] = {
     "frameworks": str,
     "warm_workers": bool,
     "job_parallelism": int,
+    "instance_quota": int,
 }
 
 

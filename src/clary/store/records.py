@@ -19,7 +19,8 @@ from clary.store.database import UNLIMITED
 from clary.store.revisions import Revisions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from clary.store.database import Database, Row
 
@@ -88,8 +89,12 @@ class Query:
     created_before: datetime | None = None
     modified_after: datetime | None = None
     modified_before: datetime | None = None
-    where: tuple[tuple[str, str], ...] = ()
-    """Members of the spec that must have these values: (("EndpointConfigName", "x"),)."""
+    where: tuple[tuple[str, str | bool], ...] = ()
+    """Members of the spec that must have these values: (("EndpointConfigName", "x"),); a flag may be missing for no."""
+    seen: tuple[tuple[str, str], ...] = ()
+    """Members of what was observed that must have these values."""
+    waiting: bool = False
+    """Only what is or will be due."""
     order_by: Order = "created"
     descending: bool = False
     after: Cursor | None = None
@@ -109,6 +114,10 @@ class Records:
         self._rows: dict[str, tuple[int, Row | None]] = {}
         self._wake = threading.Condition()
         self._hints = 0
+
+    def together(self) -> AbstractContextManager[object]:
+        """A block whose writes count together or not at all; nobody else writes meanwhile."""
+        return self._database.write()
 
     # Points
 
@@ -215,6 +224,13 @@ class Records:
         """The records that match, in order, at most `query.limit`."""
         sql, parameters = _select(query)
         return [_record(row) for row in self._database.read(sql, parameters)]
+
+    def total(self, query: Query, member: str) -> int:
+        """The sum of a whole number in the specs of all records that match; one that does not tell it counts 1."""
+        conditions, parameters = _conditions(query)
+        number = "CAST(coalesce(json_extract(spec, ?), '1') AS INTEGER)"
+        sql = f"SELECT coalesce(sum({number}), 0) FROM records WHERE {conditions}"  # noqa: S608  # constants and marks
+        return int(self._database.read(sql, [f"$.{member}", *parameters]).fetchone()[0])
 
     def all(self, query: Query) -> Page:
         """Every record that matches, without a limit."""
@@ -405,6 +421,20 @@ def _dump(value: object) -> str:
 
 
 def _select(query: Query) -> tuple[str, list[object]]:
+    conditions, parameters = _conditions(query)
+    column = _SORT[query.order_by]
+    if query.after is not None:
+        conditions += f" AND ({column}, id) {'<' if query.descending else '>'} (?, ?)"
+        parameters.extend(query.after)
+    direction = "DESC" if query.descending else "ASC"
+    sql = (
+        f"SELECT {_COLUMNS} FROM records WHERE {conditions} "  # noqa: S608  # only constants and marks
+        f"ORDER BY {column} {direction}, id {direction} LIMIT ?"
+    )
+    return sql, [*parameters, query.limit if query.limit >= 0 else UNLIMITED]
+
+
+def _conditions(query: Query) -> tuple[str, list[object]]:
     conditions = ["kind = ?", "account = ?", "region = ?"]
     parameters: list[object] = [query.kind, query.account, query.region]
 
@@ -428,14 +458,21 @@ def _select(query: Query) -> tuple[str, list[object]]:
     ):
         if moment is not None:
             add(f"{column} {comparison} ?", moment.timestamp())
+    if query.waiting:
+        add("due IS NOT NULL")
+    for condition, *values in _members(query):
+        add(condition, *values)
+    return " AND ".join(conditions), parameters
+
+
+def _members(query: Query) -> Iterator[tuple[str, ...]]:
+    """The conditions on members of what was asked and seen, each with its values."""
     for member, value in query.where:
-        add("json_extract(spec, ?) = ?", f"$.{member}", value)
-    column = _SORT[query.order_by]
-    if query.after is not None:
-        add(f"({column}, id) {'<' if query.descending else '>'} (?, ?)", *query.after)
-    direction = "DESC" if query.descending else "ASC"
-    sql = (
-        f"SELECT {_COLUMNS} FROM records WHERE {' AND '.join(conditions)} "  # noqa: S608  # only constants and marks
-        f"ORDER BY {column} {direction}, id {direction} LIMIT ?"
-    )
-    return sql, [*parameters, query.limit if query.limit >= 0 else UNLIMITED]
+        if isinstance(value, bool):
+            # Each engine has its own idea of what a flag is.
+            known = "coalesce(CAST(json_extract(spec, ?) AS TEXT), 'false') IN ('1', 'true')"
+            yield known if value else f"NOT {known}", f"$.{member}"
+        else:
+            yield "json_extract(spec, ?) = ?", f"$.{member}", value
+    for member, text in query.seen:
+        yield "json_extract(observed, ?) = ?", f"$.{member}", text

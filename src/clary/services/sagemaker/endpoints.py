@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from clary.controllers import states
 from clary.controllers.states import transition
 from clary.errors import ValidationException
+from clary.quotas import Quotas, instances
 
 from . import kinds
 from .kinds import ENDPOINT, ENDPOINT_CONFIG, MODEL, Family, delete, describe, find, listing
@@ -66,18 +67,23 @@ class Endpoints(Family):
 
     def create_endpoint(self, ctx: Context, request: api.CreateEndpointInput) -> api.CreateEndpointOutput:
         """Hands the endpoint to its controller."""
-        find(self._platform, ctx, ENDPOINT_CONFIG, request["EndpointConfigName"])
+        config = find(self._platform, ctx, ENDPOINT_CONFIG, request["EndpointConfigName"])
         observed = {"EndpointConfigName": request["EndpointConfigName"]}
-        record = kinds.create(self._platform, ctx, ENDPOINT, request, status="Creating", observed=observed, due=ctx.now)
+        with self._platform.records.together():
+            self._check_quota(ctx, config, {})
+            record = kinds.create(
+                self._platform, ctx, ENDPOINT, request, status="Creating", observed=observed, due=ctx.now
+            )
         return {"EndpointArn": record.arn}
 
     def update_endpoint(self, ctx: Context, request: api.UpdateEndpointInput) -> api.UpdateEndpointOutput:
         """Puts another configuration in the place of the present one, without a gap in service."""
         record = find(self._platform, ctx, ENDPOINT, request["EndpointName"])
-        find(self._platform, ctx, ENDPOINT_CONFIG, request["EndpointConfigName"])
+        config = find(self._platform, ctx, ENDPOINT_CONFIG, request["EndpointConfigName"])
 
         def updating(current: Record) -> Record:
             _refuse_busy(current, "update")
+            self._check_quota(ctx, config, current.observed.get("Desired", {}), current.name)
             observed = {**current.observed, "WantedConfigName": request["EndpointConfigName"]}
             return replace(
                 transition(states.ENDPOINT, replace(current, observed=observed), "Updating", ctx.now), due=ctx.now
@@ -99,6 +105,8 @@ class Endpoints(Family):
                 if wish["VariantName"] not in known:
                     raise ValidationException(f'The variant name "{wish["VariantName"]}" was not found.')
                 desired[wish["VariantName"]] = {**desired.get(wish["VariantName"], {}), **wish}
+            config = find(self._platform, ctx, ENDPOINT_CONFIG, current.observed["EndpointConfigName"])
+            self._check_quota(ctx, config, desired, current.name)
             observed = {**current.observed, "Desired": desired}
             return replace(
                 transition(states.ENDPOINT, replace(current, observed=observed), "Updating", ctx.now), due=ctx.now
@@ -120,6 +128,10 @@ class Endpoints(Family):
 
     describe_endpoint = describe(ENDPOINT, _endpoint_members)
     list_endpoints = listing(ENDPOINT)
+
+    def _check_quota(self, ctx: Context, config: Record, desired: Document, name: str = "") -> None:
+        wanted = instances(config.spec["ProductionVariants"], desired)
+        Quotas(self._platform, ctx.account, ctx.region).check_endpoint(wanted, name)
 
 
 def _refuse_busy(record: Record, verb: str) -> None:

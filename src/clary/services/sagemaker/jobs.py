@@ -12,6 +12,7 @@ from clary.algorithms.catalogue import Image, Own, resolve
 from clary.auth import entities
 from clary.controllers.states import States, transition
 from clary.errors import ValidationException
+from clary.quotas import Quota, Quotas
 from clary.store import images
 
 from .errors import ResourceInUse
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from clary.context import Context
     from clary.platform import Platform
-    from clary.services.service import Document, Handler
+    from clary.quotas import Purpose
+    from clary.services.service import Document, Handler, Members
     from clary.store.records import Record
 
 SAGEMAKER = "sagemaker.amazonaws.com"
@@ -44,6 +46,16 @@ def check_role(platform: Platform, ctx: Context, role_arn: str, source_arn: str 
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
             f"'{SAGEMAKER}' to assume the role."
         )
+
+
+def check_quota(platform: Platform, ctx: Context, purpose: Purpose, instances: Members, times: int = 1) -> None:
+    """Refuses instances beyond the quota of the account; `instances` tells InstanceType and InstanceCount.
+
+    Raises:
+        ResourceLimitExceeded: in AWS's words.
+    """
+    quota = Quota(purpose, instances["InstanceType"])
+    Quotas(platform, ctx.account, ctx.region).check(quota, int(instances.get("InstanceCount", 1)) * times)
 
 
 def finder(platform: Platform, ctx: Context) -> ImageFinder:

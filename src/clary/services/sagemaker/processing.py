@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from clary.controllers import states
 from clary.errors import ValidationException
+from clary.quotas import PROCESSING
 
 from . import kinds
-from .jobs import check_role, delete_finished, finder, s3_uri, stop
+from .jobs import check_quota, check_role, delete_finished, finder, s3_uri, stop
 from .kinds import PROCESSING_JOB, Family, describe, listing
 from .longpoll import held
 
@@ -33,7 +34,11 @@ class Processing(Family):
         check_processing(request, finder(self._platform, ctx))
         check_role(self._platform, ctx, request["RoleArn"], PROCESSING_JOB.arn(ctx, request["ProcessingJobName"]))
         spec = {"StoppingCondition": {"MaxRuntimeInSeconds": 86400}, **request}
-        record = kinds.create(self._platform, ctx, PROCESSING_JOB, spec, status="InProgress", observed={}, due=ctx.now)
+        with self._platform.records.together():
+            check_quota(self._platform, ctx, PROCESSING, request["ProcessingResources"]["ClusterConfig"])
+            record = kinds.create(
+                self._platform, ctx, PROCESSING_JOB, spec, status="InProgress", observed={}, due=ctx.now
+            )
         return {"ProcessingJobArn": record.arn}
 
     describe_processing_job = held(PROCESSING_JOB, describe(PROCESSING_JOB))

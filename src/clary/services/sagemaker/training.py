@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from clary.controllers import states
 from clary.errors import ValidationException
 from clary.expressions import Expression
+from clary.quotas import SPOT, SPOT_FLAG, TRAINING
 
 from . import kinds
-from .jobs import check_role, delete_finished, finder, s3_uri, secondary, stop
+from .jobs import check_quota, check_role, delete_finished, finder, s3_uri, secondary, stop
 from .kinds import TRAINING_JOB, Family, describe, listing
 from .longpoll import held
 
@@ -35,18 +36,13 @@ class Training(Family):
         check_training(request, find_image)
         check_role(self._platform, ctx, request["RoleArn"], TRAINING_JOB.arn(ctx, request["TrainingJobName"]))
         spec = with_defaults(request, find_image)
-        record = kinds.create(
-            self._platform,
-            ctx,
-            TRAINING_JOB,
-            spec,
-            status="InProgress",
-            observed={
-                "SecondaryStatus": "Starting",
-                "SecondaryStatusTransitions": [secondary("Starting", "Starting the training job", ctx.now)],
-            },
-            due=ctx.now,
-        )
+        transitions = [secondary("Starting", "Starting the training job", ctx.now)]
+        observed = {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": transitions}
+        with self._platform.records.together():
+            check_quota(self._platform, ctx, SPOT if spec[SPOT_FLAG] else TRAINING, spec["ResourceConfig"])
+            record = kinds.create(
+                self._platform, ctx, TRAINING_JOB, spec, status="InProgress", observed=observed, due=ctx.now
+            )
         return {"TrainingJobArn": record.arn}
 
     describe_training_job = held(TRAINING_JOB, describe(TRAINING_JOB))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from clary import json_path
 from clary.controllers import states
 from clary.errors import ValidationException
+from clary.quotas import TRANSFORM
 
 from . import kinds
-from .jobs import s3_uri, stop
+from .jobs import check_quota, s3_uri, stop
 from .kinds import MODEL, TRANSFORM_JOB, Family, describe, find, listing
 from .longpoll import held
 
@@ -30,7 +31,9 @@ class Transform(Family):
         _check_data(request)
         _check_limits(request)
         _check_processing(request)
-        record = kinds.create(self._platform, ctx, TRANSFORM_JOB, request, status="InProgress", due=ctx.now)
+        with self._platform.records.together():
+            check_quota(self._platform, ctx, TRANSFORM, request["TransformResources"])
+            record = kinds.create(self._platform, ctx, TRANSFORM_JOB, request, status="InProgress", due=ctx.now)
         return {"TransformJobArn": record.arn}
 
     describe_transform_job = held(TRANSFORM_JOB, describe(TRANSFORM_JOB))

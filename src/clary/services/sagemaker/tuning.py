@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from clary.controllers import states
 from clary.errors import ValidationException
+from clary.quotas import SPOT, SPOT_FLAG, TRAINING
 from clary.trials import counters, objective, summary, trials
 
 from . import kinds
-from .jobs import check_role, delete_finished, finder, stop
+from .jobs import check_quota, check_role, delete_finished, finder, stop
 from .kinds import TUNING_JOB, Family, decode_token, describe, encode_token, find, listing
 from .training import check_training, with_defaults
 
@@ -45,6 +46,9 @@ class Tuning(Family):
         check_role(
             self._platform, ctx, definition["RoleArn"], TUNING_JOB.arn(ctx, request["HyperParameterTuningJobName"])
         )
+        parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
+        purpose = SPOT if definition.get(SPOT_FLAG) else TRAINING
+        check_quota(self._platform, ctx, purpose, plan["TrainingJob"]["ResourceConfig"], parallel)
         record = kinds.create(
             self._platform,
             ctx,
