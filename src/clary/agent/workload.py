@@ -111,6 +111,8 @@ class Workload:
     """The whole environment, save defaults for PATH, HOME, LANG and the thread counts of numerical libraries."""
     cpus: float
     memory_bytes: int
+    instance_type: str = ""
+    """What `cpus` and `memory_bytes` come from, as far as the platform's machine has them."""
     pids: int = 2048
     cwd: str = ML_ROOT
     hostname: str = "algo-1"

@@ -49,6 +49,7 @@ class Observation:
     signal: int = 0
     reason: Reason = ""
     message: str = ""
+    """Of a workload that is starting: what it waits for."""
     isolation: Isolation = "none"
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -71,6 +72,11 @@ class Backend(Protocol):
     def copies(self) -> str:
         """Why the inputs of workloads have to be copied into their bundles; empty when they can be shown."""
         return "workloads run elsewhere"
+
+    @property
+    def admits(self) -> bool:
+        """Whether the place itself keeps workloads waiting until there is room for them."""
+        return False
 
     def start(self, workload: Workload) -> Handle:
         """Begin `workload` and return at once.

@@ -56,6 +56,11 @@ class ProcessBackend:
         """What the probe found."""
         return self._machine.copies
 
+    @property
+    def admits(self) -> bool:
+        """The machine takes whatever is begun."""
+        return False
+
     def start(self, workload: Workload) -> Handle:
         """Begin `workload`, forked from the warm interpreter where possible."""
         folder = workload.bundle

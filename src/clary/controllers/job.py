@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clary.agent.bundle import remove
 from clary.controllers.cluster import Cluster, Host
-from clary.controllers.contract import need
+from clary.controllers.contract import clamped, need
 from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
 from clary.controllers.inputs.bring import Bringer
 from clary.controllers.joblog import JobLog, ensure_group
@@ -33,6 +33,9 @@ INTERRUPT = "Interrupt"
 """Observed member with which `clary interrupt` asks for the interruption of a managed spot training job."""
 ATTEMPT, ATTEMPT_AT, TRAINED_S = "Attempt", "AttemptAt", "TrainedSeconds"
 """Observed members: which attempt goes on, since when, and how long the earlier ones ran."""
+
+WAITS = "WaitsForRoom"
+"""Observed member of a job whose hosts have no room yet where they are to run."""
 
 OVERDUE = "MaxWaitTimeExceeded"
 """Secondary status of a job that has waited and run for longer than it may."""
@@ -88,8 +91,8 @@ class JobController(ABC):
         """The record as a phase begins (Downloading, Training, Completed, ...); a hook for secondary statuses."""
         return record
 
-    def waits(self, record: Record, place: int, now: datetime) -> Record:  # noqa: ARG002  # a hook
-        """The record of a job that waits in line, at a place from 1; a hook for messages."""
+    def waits(self, record: Record, why: str, now: datetime) -> Record:  # noqa: ARG002  # a hook
+        """The record of a job that waits for what `why` tells; a hook for messages."""
         return self.enter(record, "Pending", now)
 
     def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:  # noqa: ARG002  # a hook
@@ -134,7 +137,8 @@ class JobController(ABC):
         if self.overdue(record, now):
             return self._finish(self.enter(record, OVERDUE, now), "Stopped")
         if place := self._capacity.place(self.job_id(record), self.need(record), record.created):
-            return replace(self.waits(record, place, now), due=now + timedelta(seconds=LINE_LOOK_S))
+            why = f"Waiting for room on this machine: number {place} in line"
+            return replace(self.waits(record, why, now), due=now + timedelta(seconds=LINE_LOOK_S))
         if not handles:
             record = self._with_secret(self.enter(record, "Downloading", now))
             # Stored at once: Describe tells the phase, and the workload may ask for credentials with the secret.
@@ -148,15 +152,15 @@ class JobController(ABC):
             handles = cluster.start(workloads)
         started = self._platform.clock.now()
         observed = {**record.observed, "Handles": handles, "StartedAt": started}
-        record = replace(record, observed=observed)
-        return replace(
-            self.enter(record, "Training", started), due=started + timedelta(seconds=LOOK_S), modified=started
-        )
+        record = replace(record, observed=observed, due=started + timedelta(seconds=LOOK_S), modified=started)
+        seen = cluster.watch(handles)
+        return self._placing(record, seen, started) or self.enter(record, "Training", started)
 
     def _watch(self, record: Record, now: datetime) -> Record:
         self._capacity.hold(self.job_id(record), self.need(record))
         cluster, handles = self.cluster(record), record.observed["Handles"]
         seen = cluster.watch(handles)
+        record = self._placing(record, seen, now) or self._placed(record, now)
         record = self._take_over(record)
         if seen.phase not in {"exited", "gone"}:
             if not record.observed.get("StopSent") and (why := self._ends(record, now)):
@@ -168,6 +172,20 @@ class JobController(ABC):
         while (rest := self._take_over(record)) is not record:
             record = rest
         return self._conclude(record, seen)
+
+    def _placing(self, record: Record, seen: Observation, now: datetime) -> Record | None:
+        """The record while the place where workloads run has no room for its hosts; None otherwise."""
+        if seen.phase != "starting" or not seen.message or record.status != "InProgress":
+            return None
+        return self.waits(replace(record, observed={**record.observed, WAITS: True}), seen.message, now)
+
+    def _placed(self, record: Record, now: datetime) -> Record:
+        """The record of hosts that have room; those that have waited for it begin now."""
+        if WAITS not in record.observed:
+            return record
+        observed = {name: value for name, value in record.observed.items() if name != WAITS}
+        record = replace(record, observed={**observed, "StartedAt": now})
+        return self.enter(record, "Training", now) if record.status == "InProgress" else record
 
     def _ends(self, record: Record, now: datetime) -> str:
         """Why a running job shall end now, if it shall."""
@@ -237,6 +255,10 @@ class JobController(ABC):
         """The hosts of the job."""
         folder = self.folder(record) / f"attempt-{attempt(record)}"
         return Cluster(self._backend, self.job_id(record), folder, self.instances(record)[1])
+
+    def clamped(self, record: Record) -> tuple[str, ...]:
+        """What to tell a job that gets less than its instance type has, because this machine has less."""
+        return () if self._backend.admits else clamped(self.instances(record)[0])
 
     def need(self, record: Record) -> Need:
         """What the job takes of this machine."""

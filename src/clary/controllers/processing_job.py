@@ -16,7 +16,6 @@ from clary.controllers.contract import (
     NO_ROOM,
     PACKAGES,
     base_environment,
-    clamped,
     package_folder,
     resource_config,
     size,
@@ -134,13 +133,14 @@ class ProcessingJobController(JobController):
             },
             cpus=vcpus,
             memory_bytes=memory,
+            instance_type=self.instances(record)[0],
             timeout_s=spec["StoppingCondition"]["MaxRuntimeInSeconds"],
             network=not isolated,
             network_of=host.lead if isolated and host.index else None,
             binds=(packages,),
             inputs=brought.inputs,
             pipes=brought.pipes,
-            notes=(*clamped(self.instances(record)[0]), *brought.notes),
+            notes=(*self.clamped(record), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
         return own.inside(workload, (), application) if own else in_framework(self._platform, image, workload)

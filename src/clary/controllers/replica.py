@@ -150,6 +150,7 @@ class Replicas:
             },
             cpus=vcpus,
             memory_bytes=server.memory_bytes or memory,
+            instance_type="" if server.memory_bytes else server.instance_type,
             network=not server.isolated,
             binds=(packages,),
             warm=self._platform.settings.warm_workers,

@@ -9,11 +9,10 @@ from clary.agent import archive
 from clary.agent.workload import Archive, Bind, Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import checkpoints, states
-from clary.controllers.checkpoints import Checkpoints
+from clary.controllers.checkpoints import Synced
 from clary.controllers.contract import (
     PACKAGES,
     base_environment,
-    clamped,
     failure_text,
     package_folder,
     size,
@@ -76,7 +75,7 @@ class TrainingJobController(JobController):
         """Lays out /opt/ml and tells the command of the image."""
         spec = record.spec
         ml = host.bundle / "ml"
-        for folder in ("model", "output/data", "code", "checkpoints"):
+        for folder in ("model", "output/data", "output/intermediate", "code", "checkpoints"):
             (ml / folder).mkdir(parents=True, exist_ok=True)
         write_training_config(ml, spec, host)
         own = own_image(self._platform, record, spec["AlgorithmSpecification"]["TrainingImage"], spec["RoleArn"])
@@ -89,14 +88,14 @@ class TrainingJobController(JobController):
     def bring_out(self, record: Record, hosts: Sequence[Host], stager: Stager, seen: Observation) -> Record:
         """Uploads the model (not of a failed job), the other output and the checkpoints of all hosts as one."""
         lead = hosts[0].bundle
-        prefix = f"{record.spec['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{record.name}/output"
+        prefix = _prefix(record)
         failed = seen.exit_code != 0 and record.status != "Stopping" and seen.reason != "timeout"
         if len(hosts) > 1:
             _pack([host.bundle for host in hosts])
         output = lead / OUTPUT.target
         if output.exists():
             stager.upload(output, f"{prefix}/output.tar.gz")
-        for each in _checkpoints(record, hosts, stager):
+        for each in (*_checkpoints(record, hosts, stager), *_intermediate(record, hosts, stager)):
             each.finish()
         model = lead / MODEL.target
         # A stopped job whose processes were lost has packed nothing.
@@ -133,8 +132,8 @@ class TrainingJobController(JobController):
         return replace(record, observed=observed)
 
     def sync(self, record: Record, hosts: Sequence[Host], stager: Stager) -> None:
-        """Brings new checkpoints to S3."""
-        for each in _checkpoints(record, hosts, stager):
+        """Brings new checkpoints and intermediate output to S3."""
+        for each in (*_checkpoints(record, hosts, stager), *_intermediate(record, hosts, stager)):
             each.sync()
 
     def overdue(self, record: Record, now: datetime) -> bool:
@@ -156,11 +155,11 @@ class TrainingJobController(JobController):
             each.finish()
         return "Interrupted" if interrupted else "Restarting"
 
-    def waits(self, record: Record, place: int, now: datetime) -> Record:
-        """Tells the place in line."""
+    def waits(self, record: Record, why: str, now: datetime) -> Record:
+        """Tells what for, such as the place in line."""
         record = self.enter(record, "Pending", now)
         *earlier, last = record.observed["SecondaryStatusTransitions"]
-        told = {**last, "StatusMessage": f"{MESSAGES['Pending']}: number {place} in line"}
+        told = {**last, "StatusMessage": why}
         return replace(record, observed={**record.observed, "SecondaryStatusTransitions": [*earlier, told]})
 
     def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:
@@ -200,6 +199,7 @@ class TrainingJobController(JobController):
             },
             cpus=vcpus,
             memory_bytes=memory,
+            instance_type=spec["ResourceConfig"]["InstanceType"],
             timeout_s=max(1, spec["StoppingCondition"].get("MaxRuntimeInSeconds", 86400) - trained_s(record)),
             network=not isolated,
             network_of=host.lead if isolated and host.index else None,
@@ -207,7 +207,7 @@ class TrainingJobController(JobController):
             binds=(packages, *_checkpoint_path(spec, host)),
             inputs=brought.inputs,
             pipes=brought.pipes,
-            notes=(*clamped(spec["ResourceConfig"]["InstanceType"]), *brought.notes),
+            notes=(*self.clamped(record), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
         return own.inside(workload, ("train",), algorithm) if own else in_framework(self._platform, image, workload)
@@ -226,15 +226,28 @@ def _pack(bundles: Sequence[Path]) -> None:
         raise StagingError(f"ClientError: Artifact upload failed:{error}") from error
 
 
-def _checkpoints(record: Record, hosts: Sequence[Host], stager: Stager) -> list[Checkpoints]:
+def _checkpoints(record: Record, hosts: Sequence[Host], stager: Stager) -> list[Synced]:
     config = record.spec.get("CheckpointConfig")
-    return [Checkpoints(config["S3Uri"], host.bundle, stager) for host in hosts] if config else []
+    if not config:
+        return []
+    return [Synced(host.bundle, checkpoints.CHECKPOINTS, config["S3Uri"], stager) for host in hosts]
+
+
+def _intermediate(record: Record, hosts: Sequence[Host], stager: Stager) -> list[Synced]:
+    uri = f"{_prefix(record)}/intermediate"
+    return [Synced(host.bundle, checkpoints.INTERMEDIATE, uri, stager) for host in hosts]
+
+
+def _prefix(record: Record) -> str:
+    return f"{record.spec['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{record.name}/output"
 
 
 def _checkpoint_path(spec: dict[str, Any], host: Host) -> list[Bind]:
     """Where the script wants to find its checkpoints, if not at the usual place."""
     path = spec.get("CheckpointConfig", {}).get("LocalPath", checkpoints.DEFAULT_PATH).rstrip("/")
-    return [Bind(host.bundle / checkpoints.FOLDER, path, writable=True)] if path != checkpoints.DEFAULT_PATH else []
+    if path == checkpoints.DEFAULT_PATH:
+        return []
+    return [Bind(host.bundle / checkpoints.CHECKPOINTS, path, writable=True)]
 
 
 def _fetch_code(hyperparameters: dict[str, str], ml: Path, stager: Stager) -> None:

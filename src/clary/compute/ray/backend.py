@@ -14,7 +14,7 @@ from clary.agent.workload import Task
 from clary.compute.base import Handle, Observation, Usage, Workload
 from clary.compute.process import ProcessBackend
 from clary.compute.ray import wire
-from clary.compute.ray.follower import PLACE, Follower
+from clary.compute.ray.follower import PLACE, ROOM, Follower
 from clary.compute.ray.placement import Placement, Unreachable
 from clary.compute.ray.relay import Relay
 
@@ -28,6 +28,9 @@ _LOG = logging.getLogger(__name__)
 
 ELSEWHERE = frozenset({"training-job", "processing-job", "transform-job", "endpoint"})
 """The kinds of records whose workloads run on the cluster: notebooks and EC2 instances keep their disks here."""
+
+SWEEP_S = 60.0
+"""How often to look for what was left on the cluster."""
 
 _IDENTITY = "ray.id"
 
@@ -49,12 +52,18 @@ class RayBackend:
         self._callbacks: list[Callable[[str], None]] = []
         self._lock = threading.Lock()
         self._relay = Relay()
+        self._closed = threading.Event()
         threading.Thread(target=self._sweep, name="clary-ray-sweep", daemon=True).start()
 
     @property
     def copies(self) -> str:
         """A node has none of this machine's files."""
         return "jobs run on the nodes of a Ray cluster"
+
+    @property
+    def admits(self) -> bool:
+        """Ray keeps a line of its own."""
+        return True
 
     def start(self, workload: Workload) -> Handle:
         """Write down what is to run; a thread brings it to the cluster."""
@@ -64,6 +73,7 @@ class RayBackend:
         if not (folder / PLACE).exists():
             (folder / "run").mkdir(parents=True, exist_ok=True)
             bundle.write(folder / bundle.TASK, Task(workload=workload, isolation="namespaces").to_json())
+            bundle.write(folder / bundle.STATUS, wire.to_json(Observation(phase="starting", message=ROOM)))
             bundle.write(folder / PLACE, {"id": workload.id, "secret": secrets.token_urlsafe(32)})
         self._follow(folder)
         return _handle(workload.id, folder)
@@ -141,6 +151,7 @@ class RayBackend:
 
     def close(self) -> None:
         """Leave the cluster."""
+        self._closed.set()
         with self._lock:
             followers = list(self._followers.values())
         for follower in followers:
@@ -163,11 +174,17 @@ class RayBackend:
             callback(workload_id)
 
     def _sweep(self) -> None:
-        """End the hosts of workloads that were deleted while the cluster did not answer."""
-        with suppress(Unreachable):
-            for name in self._placement.names():
-                if not (Path(name) / PLACE).exists():
-                    self._placement.end(name, str(Path(name).parent))
+        """End the hosts of workloads that were deleted while the cluster did not answer, as long as this is open."""
+        while True:
+            with suppress(Unreachable):
+                for name in self._placement.names():
+                    if not (Path(name) / PLACE).exists():
+                        self._placement.end(name, "")
+                for group in self._placement.groups():
+                    if not Path(group).exists():
+                        self._placement.end("", group)
+            if self._closed.wait(SWEEP_S):
+                return
 
 
 def _handle(workload_id: str, folder: Path) -> Handle:

@@ -18,11 +18,13 @@ from clary.agent.workload import Task
 from clary.compute.base import Observation, Usage
 from clary.compute.ray import wire
 from clary.compute.ray.host import LEASE_S
-from clary.compute.ray.placement import Dead, Unreachable, Wish
+from clary.compute.ray.placement import Dead, Size, Unreachable, Wish
+from clary.instance_types import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from clary.agent.workload import Workload
     from clary.compute.ray.placement import Node, Placement
     from clary.compute.ray.wire import Address
 
@@ -33,6 +35,9 @@ PLACE = "ray.json"
 
 LOST_S = LEASE_S + 5.0
 """A node that was silent for so long is lost, and its workload has ended there."""
+
+ROOM = "Waiting for room on the Ray cluster"
+"""What is told of a workload that has no node yet."""
 
 _WAIT_S = 1.0
 _TIMEOUT_S = 4.0
@@ -151,7 +156,7 @@ class Follower:
             try:
                 self._look(found, waiting, begun="begun" in place)
             except Unreachable as error:
-                self._tell(Observation(phase="starting", message=f"the Ray cluster does not answer: {error}"))
+                self._tell(Observation(phase="starting", message=f"The Ray cluster does not answer: {error}"))
                 self._closed.wait(1)
             except Dead as error:
                 # One that was asked for just now may not be known by its name yet.
@@ -159,6 +164,8 @@ class Follower:
                     raise _lost(f"the host died: {error}") from error
                 self._closed.wait(0.2)
         self.address = found.get(str(self._folder))
+        if "begun" not in place:
+            self._tell(Observation(phase="starting"))
         if self._closed.is_set() or not self.group:
             return {}
         return {name: found[str(self._folder.parent / name)].host for name in names}
@@ -176,18 +183,16 @@ class Follower:
         workload, nodes = self._workload, self._placement.nodes()
         count = len(workload.hosts) if self.group else 1
         self._tell(Observation(phase="starting", message=_waits(nodes, count)))
-        self._placement.place(
-            Wish(
-                name=str(self._folder),
-                secret=self._secret,
-                cpus=min(workload.cpus, max(node.cpus for node in nodes)),
-                memory_bytes=min(workload.memory_bytes, max(node.memory_bytes for node in nodes)),
-                gpus=0,
-                group=self.group,
-                index=list(workload.hosts).index(workload.hostname) if self.group else 0,
-                count=count,
-            )
+        wish = Wish(
+            name=str(self._folder),
+            secret=self._secret,
+            size=_size(workload, nodes),
+            group=self.group,
+            index=list(workload.hosts).index(workload.hostname) if self.group else 0,
+            count=count,
         )
+        self._placement.place(wish)
+        self._note(size=[wish.size.cpus, wish.size.memory_bytes, wish.size.gpus])
 
     # Following
 
@@ -226,11 +231,13 @@ class Follower:
         assert self.address is not None  # noqa: S101  # it was found
         self._refuse_loopback(self.address)
         place = bundle.read(self._folder / PLACE) or {}
-        question = self.ask("begin", task=self._task, hosts=hosts, python=str(Path(sys.executable).parent))
+        question = self.ask(
+            "begin", task=self._task, hosts=hosts, python=str(Path(sys.executable).parent), size=place["size"]
+        )
         with closing(wire.Exchange(self.address, question, _DATA_TIMEOUT_S)) as exchange:
             wire.send_files(exchange.stream, self._folder, self._own_names())
             exchange.answer()
-        bundle.write(self._folder / PLACE, {**place, "begun": True})
+        self._note(begun=True)
 
     def _own_names(self) -> Iterator[str]:
         for path in sorted(self._folder.iterdir()):
@@ -287,6 +294,9 @@ class Follower:
             raise _lost(f"the node does not answer: {error}") from error
         self._closed.wait(0.5)
 
+    def _note(self, **noted: Any) -> None:
+        bundle.write(self._folder / PLACE, {**(bundle.read(self._folder / PLACE) or {}), **noted})
+
     def _tell(self, seen: Observation) -> None:
         bundle.write(self._folder / bundle.STATUS, wire.to_json(seen))
         self._told(self._workload.id)
@@ -300,10 +310,23 @@ def _lost(message: str) -> Ended:
     return Ended(Observation(phase="exited", reason="lost", message=message))
 
 
+def _size(workload: Workload, nodes: list[Node]) -> Size:
+    """What the instance type has, but no more than the largest node."""
+    found = lookup(workload.instance_type)
+    whole = (
+        Size(found.vcpus, found.memory_bytes, found.gpus) if found else Size(workload.cpus, workload.memory_bytes, 0)
+    )
+    return Size(
+        min(whole.cpus, max(node.size.cpus for node in nodes)),
+        min(whole.memory_bytes, max(node.size.memory_bytes for node in nodes)),
+        min(whole.gpus, max(node.size.gpus for node in nodes)),
+    )
+
+
 def _waits(nodes: list[Node], count: int) -> str:
     if count > len(nodes):
-        return f"waiting for nodes: the job has {count} hosts, the Ray cluster {len(nodes)} nodes"
-    return "waiting for room on the Ray cluster"
+        return f"Waiting for nodes: the job has {count} hosts, the Ray cluster {len(nodes)} nodes"
+    return ROOM
 
 
 def _is_loopback(host: str) -> bool:

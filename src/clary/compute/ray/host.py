@@ -27,12 +27,16 @@ from clary.compute.probe import probe
 from clary.compute.process import ProcessBackend
 from clary.compute.ray import wire
 from clary.compute.ray.tether import tie
+from clary.instance_types import GIB, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 LEASE_S = 12.0
 """A node that for so long has heard neither of the platform nor of the head of its cluster is cut off."""
+
+FORGOTTEN_S = 86_400.0
+"""For so long a host keeps what nobody has fetched."""
 
 CHECKPOINTS = "ml/checkpoints"
 """What is brought to the platform while the workload runs."""
@@ -181,8 +185,14 @@ class NodeHost:
             _try(env[_ENDPOINT], self._ip)
         if _CREDENTIALS in env:
             env[_CREDENTIALS] = _carry_credentials(env[_CREDENTIALS])
+        cpus, memory_bytes, gpus = question["size"]
+        if gpus:
+            env["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         return replace(
             workload,
+            cpus=cpus,
+            memory_bytes=memory_bytes,
+            notes=(*_clamped(workload, cpus, memory_bytes, gpus), *workload.notes),
             bundle=self._folder,
             env=env,
             hosts=question["hosts"] or workload.hosts,
@@ -210,9 +220,15 @@ class NodeHost:
 
     def _watch_lease(self) -> None:
         """End all this when the node is cut off: the platform has the workload run elsewhere then."""
-        while time.monotonic() - self._heard <= LEASE_S or _reaches(self._head):
+        while time.monotonic() - self._heard <= LEASE_S or (_reaches(self._head) and not self._is_forgotten()):
             time.sleep(1)
         os._exit(1)
+
+    def _is_forgotten(self) -> bool:
+        """Whether nobody has asked for long about a workload that does not run: the platform is no more."""
+        if time.monotonic() - self._heard < FORGOTTEN_S:
+            return False
+        return self._handle is None or self._backend.poll(self._handle).phase in {"exited", "gone"}
 
 
 class _Server(ThreadingTCPServer):
@@ -266,6 +282,16 @@ def _pump(source: Any, sink: socket.socket) -> None:
             sink.sendall(data)
     with suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
+
+
+def _clamped(workload: Workload, cpus: float, memory_bytes: int, gpus: float) -> tuple[str, ...]:
+    found = lookup(workload.instance_type)
+    if found is None or (cpus, memory_bytes, gpus) == (found.vcpus, found.memory_bytes, found.gpus):
+        return ()
+    return (
+        f"{workload.instance_type} has {found.vcpus} vCPUs, {found.memory_bytes / GIB:.4g} GiB and {found.gpus} GPUs; "
+        f"no node of the cluster has so much, and the job has {cpus:g}, {memory_bytes / GIB:.4g} GiB and {gpus:g}.",
+    )
 
 
 def _try(endpoint: str, ip: str) -> None:

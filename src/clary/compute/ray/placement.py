@@ -35,13 +35,19 @@ class Dead(Exception):
     """A host has died; the text tells why as Ray does."""
 
 
+class Size(NamedTuple):
+    """What a node has, or a host needs."""
+
+    cpus: float
+    memory_bytes: int
+    gpus: float
+
+
 class Node(NamedTuple):
     """A living machine of the cluster."""
 
     address: str
-    cpus: float
-    memory_bytes: int
-    gpus: float
+    size: Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +56,7 @@ class Wish:
 
     name: str
     secret: str
-    cpus: float
-    memory_bytes: int
-    gpus: float
+    size: Size
     group: str
     """The hosts that are to run on different nodes bear the same; empty for a host alone."""
     index: int
@@ -61,8 +65,8 @@ class Wish:
     @property
     def bundle(self) -> dict[str, float]:
         """The same in Ray's words."""
-        wanted = {"CPU": self.cpus, "memory": self.memory_bytes, "GPU": self.gpus}
-        return {name: value for name, value in wanted.items() if value}
+        wanted = zip(("CPU", "memory", "GPU"), self.size, strict=True)
+        return {name: value for name, value in wanted if value}
 
 
 class Placement:
@@ -88,14 +92,7 @@ class Placement:
             Unreachable: Ray does not answer, or tells of none.
         """
         found = [
-            Node(
-                one["NodeManagerAddress"],
-                one["Resources"].get("CPU", 0.0),
-                int(one["Resources"].get("memory", 0)),
-                one["Resources"].get("GPU", 0.0),
-            )
-            for one in self._call(ray.nodes)
-            if one["Alive"]
+            Node(one["NodeManagerAddress"], _size(one["Resources"])) for one in self._call(ray.nodes) if one["Alive"]
         ]
         if not found:
             raise Unreachable("it has no living node")
@@ -127,8 +124,19 @@ class Placement:
         listed: Sequence[dict[str, str]] = self._call(lambda: ray.util.list_named_actors(all_namespaces=True))
         return [one["name"] for one in listed if one["namespace"] == self._namespace]
 
+    def groups(self) -> list[str]:
+        """The groups of hosts of this platform that have not been ended.
+
+        Raises:
+            Unreachable: Ray does not answer.
+        """
+        listed: dict[str, dict[str, Any]] = self._call(ray.util.placement_group_table)
+        ours = f"{self._namespace}:"
+        names = [one["name"] for one in listed.values() if one["state"] != "REMOVED"]
+        return [name.removeprefix(ours) for name in names if name.startswith(ours)]
+
     def end(self, name: str, group: str) -> None:
-        """End a host, and with it its workload, wherever it is; safe to repeat.
+        """End a host, and with it its workload, wherever it is, and its group; safe to repeat. Either may be empty.
 
         Raises:
             Unreachable: Ray does not answer.
@@ -179,9 +187,9 @@ class Placement:
             lifetime="detached",
             get_if_exists=True,
             max_restarts=0,
-            num_cpus=wish.cpus,
-            num_gpus=wish.gpus,
-            memory=wish.memory_bytes,
+            num_cpus=wish.size.cpus,
+            num_gpus=wish.size.gpus,
+            memory=wish.size.memory_bytes,
             **options,
         ).remote(wish.name, wish.secret)
 
@@ -213,8 +221,13 @@ class Placement:
             raise Unreachable(str(error)) from error
 
     def _end(self, name: str, group: str) -> None:
-        with suppress(ValueError, RayActorError):
-            ray.kill(ray.get_actor(name, namespace=self._namespace))
+        if name:
+            with suppress(ValueError, RayActorError):
+                ray.kill(ray.get_actor(name, namespace=self._namespace))
         if group:
             with suppress(ValueError):
                 ray.util.remove_placement_group(ray.util.get_placement_group(f"{self._namespace}:{group}"))
+
+
+def _size(resources: dict[str, float]) -> Size:
+    return Size(resources.get("CPU", 0.0), int(resources.get("memory", 0)), resources.get("GPU", 0.0))
