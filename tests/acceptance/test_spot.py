@@ -118,6 +118,23 @@ def test_a_link_among_the_checkpoints_leads_nowhere(bench: Workbench) -> None:
     assert [entry["Key"] for entry in listed["Contents"]] == ["linked/b"]
 
 
+def test_intermediate_output_is_in_s3_while_the_job_runs(bench: Workbench) -> None:
+    script = """
+import os, time
+open(os.environ["SM_OUTPUT_INTERMEDIATE_DIR"] + "/loss.txt", "w").write("0.5")
+os.rename("/opt/ml/output/data", "/opt/ml/output/moved")
+os.symlink("/etc", "/opt/ml/output/data")
+time.sleep(600)
+"""
+    name = bench.train(script)
+    key = f"models/{name}/output/intermediate/loss.txt"
+    until(lambda: bench.s3.list_objects_v2(Bucket=bench.bucket, Prefix=key)["KeyCount"])
+    bench.sagemaker.stop_training_job(TrainingJobName=name)
+    assert bench.trained(name)["TrainingJobStatus"] in {"Stopped", "Failed"}
+    listed = bench.s3.list_objects_v2(Bucket=bench.bucket, Prefix=f"models/{name}/")["Contents"]
+    assert not any("passwd" in entry["Key"] for entry in listed)
+
+
 def test_a_job_whose_processes_were_lost_is_retried(bench: Workbench) -> None:
     options = {"RetryStrategy": {"MaximumRetryAttempts": 1}, **checkpoints(bench)}
     name = bench.train(COUNT.format(folder="/opt/ml/checkpoints"), **options)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training job: to S3 while it runs, and back when it goes on after an interruption.
+"""Folders of a training job that are brought to S3 while it runs: its checkpoints and its intermediate output.
 
 Source: "Checkpoints in Amazon SageMaker AI", SageMaker developer guide.
 """
@@ -20,24 +20,27 @@ if TYPE_CHECKING:
 
     from clary.controllers.staging import Stager
 
-FOLDER = "ml/checkpoints"
+CHECKPOINTS, INTERMEDIATE = "ml/checkpoints", "ml/output/intermediate"
+"""The folders, in the bundle."""
 DEFAULT_PATH = "/opt/ml/checkpoints"
 
 EVERY_S = 5.0
 """How often the folder of a running job is looked through."""
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 QUIET_S = 1.0
 """A file that changed less than this ago is probably still being written."""
 
-_KEPT = "checkpoints.json"
 
+class Synced:
+    """One folder of a host and its place in S3; what is there already is noted in the bundle by time and size."""
 
-class Checkpoints:
-    """The checkpoints of one host; what is in S3 already is noted in its bundle by time and size."""
-
-    def __init__(self, uri: str, folder: Path, stager: Stager) -> None:
+    def __init__(self, home: Path, name: str, uri: str, stager: Stager) -> None:
+        """`home` is the bundle, `name` the folder in it."""
+        self._home, self._name = home, name
+        self._noted = home / f"{Path(name).name}.json"
         self._uri = uri.rstrip("/") + "/"
-        self._bundle = folder
         self._stager = stager
 
     def restore(self) -> None:
@@ -46,15 +49,13 @@ class Checkpoints:
         Raises:
             StagingError: it is not allowed.
         """
-        (self._bundle / FOLDER).mkdir(parents=True, exist_ok=True)
         if self._stager.has_any(self._uri):
-            self._stager.download(Source(self._uri), self._bundle / FOLDER)
-        self._keep({name: _marks(os.fstat(file)) for name, file in _files(self._bundle)})
+            self._stager.download(Source(self._uri), self._home / self._name)
+        self._note({name: _marks(os.fstat(file)) for name, file in _files(self._home, self._name)})
 
     def sync(self) -> None:
         """Uploads what has changed while the job runs; what cannot be uploaded now is tried again later."""
-        path = self._bundle / _KEPT
-        if time.time() - path.stat().st_mtime >= EVERY_S:
+        if not self._noted.exists() or time.time() - self._noted.stat().st_mtime >= EVERY_S:
             with suppress(StagingError):
                 self._upload(settled_at=time.time() - QUIET_S)
 
@@ -67,29 +68,29 @@ class Checkpoints:
         self._upload(settled_at=float("inf"))
 
     def _upload(self, settled_at: float) -> None:
-        kept = bundle.read(self._bundle / _KEPT) or {}
+        noted = bundle.read(self._noted) or {}
         try:
-            for name, file in _files(self._bundle):
+            for name, file in _files(self._home, self._name):
                 status = os.fstat(file)
-                if kept.get(name) != _marks(status) and status.st_mtime <= settled_at:
+                if noted.get(name) != _marks(status) and status.st_mtime <= settled_at:
                     # By its descriptor: the workload may put something else in its place at any moment.
                     self._stager.upload(Path(f"/dev/fd/{file}"), self._uri + name)
-                    kept[name] = _marks(status)
+                    noted[name] = _marks(status)
         finally:
-            self._keep(kept)
+            self._note(noted)
 
-    def _keep(self, kept: dict[str, Any]) -> None:
-        bundle.write(self._bundle / _KEPT, kept)
+    def _note(self, noted: dict[str, Any]) -> None:
+        bundle.write(self._noted, noted)
 
 
 def _marks(status: os.stat_result) -> list[int]:
     return [status.st_mtime_ns, status.st_size]
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int]]:
+def _files(home: Path, folder: str) -> Iterator[tuple[str, int]]:
     """Name and open descriptor of every plain file; no link is followed, whatever the workload does meanwhile."""
     try:
-        top = os.open(folder / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        top = _descend(home, folder)
     except OSError:
         return
     try:
@@ -104,6 +105,18 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
                     os.close(file)
     finally:
         os.close(top)
+
+
+def _descend(home: Path, folder: str) -> int:
+    """The folder, opened step by step, as each part of its name may have become a link."""
+    place = os.open(home, _FOLDER)
+    for part in Path(folder).parts:
+        above = place
+        try:
+            place = os.open(part, _FOLDER, dir_fd=above)
+        finally:
+            os.close(above)
+    return place
 
 
 def _open(name: str, parent: int) -> int | None:
