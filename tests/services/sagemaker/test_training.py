@@ -92,6 +92,15 @@ def test_training_jobs_that_could_never_run(sagemaker: Any, changes: dict[str, A
     assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
 
 
+def test_rules_of_debugger_are_said_not_to_run(sagemaker: Any) -> None:
+    rule = {"RuleConfigurationName": "LossNotDecreasing", "RuleEvaluatorImage": "i"}
+    sagemaker.create_training_job(**TRAINING, DebugRuleConfigurations=[rule], ProfilerConfig={"S3OutputPath": "s3://b"})
+    described = sagemaker.describe_training_job(TrainingJobName="t")
+    (told,) = described["DebugRuleEvaluationStatuses"]
+    assert (told["RuleEvaluationStatus"], "does not run" in told["StatusDetails"]) == ("Error", True)
+    assert described["ProfilingStatus"] == "Disabled"
+
+
 def test_stopping(sagemaker: Any) -> None:
     sagemaker.create_training_job(**TRAINING)
     assert "in status InProgress" in refusal(lambda: sagemaker.delete_training_job(TrainingJobName="t"))

@@ -16,6 +16,8 @@ from .kinds import TRAINING_JOB, Family, describe, listing
 from .longpoll import held
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from clary.api import sagemaker as api
     from clary.context import Context
     from clary.services.service import Document, Members
@@ -37,7 +39,7 @@ class Training(Family):
         check_role(self._platform, ctx, request["RoleArn"], TRAINING_JOB.arn(ctx, request["TrainingJobName"]))
         spec = with_defaults(request, find_image)
         transitions = [secondary("Starting", "Starting the training job", ctx.now)]
-        observed = {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": transitions}
+        observed = {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": transitions} | _rules(request, ctx.now)
         with self._platform.records.together():
             check_quota(self._platform, ctx, SPOT if spec[SPOT_FLAG] else TRAINING, spec["ResourceConfig"])
             record = kinds.create(
@@ -49,6 +51,24 @@ class Training(Family):
     list_training_jobs = listing(TRAINING_JOB)
     stop_training_job = stop(TRAINING_JOB, states.TRAINING_JOB)
     delete_training_job = delete_finished(TRAINING_JOB, states.TRAINING_JOB)
+
+
+def _rules(request: Members, now: datetime) -> Document:
+    """What Describe tells of the rules of Debugger and Profiler, none of which is run here."""
+    told: Document = {"ProfilingStatus": "Disabled"} if "ProfilerConfig" in request else {}
+    for kind in ("Debug", "Profiler"):
+        rules = request.get(f"{kind}RuleConfigurations", ())
+        if rules:
+            told[f"{kind}RuleEvaluationStatuses"] = [
+                {
+                    "RuleConfigurationName": rule["RuleConfigurationName"],
+                    "RuleEvaluationStatus": "Error",
+                    "StatusDetails": "Clary does not run the rules of Debugger and Profiler.",
+                    "LastModifiedTime": now,
+                }
+                for rule in rules
+            ]
+    return told
 
 
 def check_training(request: Members, find_image: ImageFinder) -> None:
