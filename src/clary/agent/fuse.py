@@ -110,8 +110,9 @@ class Server:
                 return
             content = deed(node, request[_REQUEST.size :])
             self._send([_ANSWER.pack(_ANSWER.size + len(content), 0, unique), content])
-        except OSError as error:
-            self._send([_ANSWER.pack(_ANSWER.size, -(error.errno or errno.EIO), unique)])
+        except Exception as error:  # noqa: BLE001  # whoever asks waits until there is an answer
+            number = error.errno if isinstance(error, OSError) else None
+            self._send([_ANSWER.pack(_ANSWER.size, -(number or errno.EIO), unique)])
 
     def _send(self, parts: list[bytes]) -> None:
         # The kernel refuses the answer to a request that was interrupted.
@@ -124,7 +125,10 @@ class Server:
     def _read(self, unique: int, node: int, body: memoryview) -> None:
         _, offset, size = _READ_REQUEST.unpack_from(body)
         with memoryview(self._answer) as answer:
-            count = self._catalogue.read_into(answer[_ANSWER.size : _ANSWER.size + size], node, offset)
+            try:
+                count = self._catalogue.read_into(answer[_ANSWER.size : _ANSWER.size + size], node, offset)
+            except OSError as error:
+                raise OSError(errno.EIO, "") from error
             _ANSWER.pack_into(answer, 0, _ANSWER.size + count, 0, unique)
             self._send([answer[: _ANSWER.size + count]])  # type: ignore[list-item]  # any buffer will do
 

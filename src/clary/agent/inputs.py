@@ -57,9 +57,12 @@ def _serve(channel: socket.socket, folder: Path) -> NoReturn:
         linux.die_with_parent(signal.SIGKILL)
         _, descriptors, _, _ = socket.recv_fds(channel, 64, 1)
         channel.close()
+        # They live and die together: a question that a dead one has taken would never be answered.
+        signal.signal(signal.SIGCHLD, lambda *_: os._exit(1))
         for _ in range(_SERVERS - 1):
             if os.fork() == 0:
                 linux.die_with_parent(signal.SIGKILL)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 break
         for descriptor in descriptors:
             fuse.Server(descriptor, Catalogue(folder)).serve()
