@@ -12,12 +12,13 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clary.agent import archive, bundle, init, inputs, linux, processes
 from clary.agent.cgroups import Cgroups
 from clary.agent.logs import LogWriter
 from clary.agent.session import Sessions
+from clary.agent.status import Status
 from clary.agent.workload import Task
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Supervisor:
         self._cgroups = cgroups_of(task)
         self._log = LogWriter(self._folder / bundle.LOG, task.workload.log_bytes)
         self._selector = selectors.DefaultSelector()
-        self._status: dict[str, Any] = {"phase": "starting", "pid": os.getpid(), "isolation": task.isolation}
+        self._status = Status(task)
         self._sessions = Sessions(task, self._cgroups, init.environment(task), self._selector)
         self._streams: set[int] = set()
         """What is still to be read of the workload."""
@@ -98,7 +99,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(alarm)
         self._selector.register(wakeup, selectors.EVENT_READ, self._on_signal)
-        self._tell("starting")
+        self._status.tell("starting")
         for note in self._workload.notes:
             self._log.say(f"[clary] {note}")
         try:
@@ -210,12 +211,11 @@ class Supervisor:
             self._forget(descriptor)
             self._sweep()
         elif b"running\n" in data:
-            self._status["started_at"] = time.time()
+            started_at = time.time()
             if self._workload.timeout_s is not None:
                 self._timeout_at = time.monotonic() + self._workload.timeout_s
-            self._status["init"] = self._init
             self._sessions.open(self._init)
-            self._tell("running")
+            self._status.tell("running", started_at=started_at, init=self._init)
             # A wish to stop may have come before anybody could hear the signal.
             if self._kill_at is not None:
                 os.kill(self._init, signal.SIGTERM)
@@ -289,35 +289,20 @@ class Supervisor:
             self._reason = "oom"
         if status != 0 and not self._reason and shutil.disk_usage(self._folder).free < _FULL_BYTES:
             self._reason = "disk"
-        self._status["ended_at"] = time.time()
-        self._tell("archiving")
+        self._status.tell("archiving", ended_at=time.time())
         message = self._failure() or self._input_failure() or self._archive()
         peak = self._cgroups.peak_memory_bytes() or self._peak_bytes
         self._cgroups.kill()
         self._cgroups.remove()
         bundle.remove(self._folder / bundle.SCRATCH)
         code = os.waitstatus_to_exitcode(status)
-        self._status |= {
-            "phase": "exited",
-            "exit_code": code if code >= 0 else 128 - code,
-            "signal": -code if code < 0 else 0,
-            "reason": self._reason,
-            "message": message,
-            "peak_memory_bytes": peak,
-        }
-        self._write_end()
-        self._notify()
-
-    def _write_end(self) -> None:
-        while True:
-            try:
-                bundle.write(self._folder / bundle.EXIT, self._status, sync=True)
-            except OSError:
-                # A full disk may delay the end of a workload; it must not lose it.
-                time.sleep(_WATCH_S)
-            else:
-                (self._folder / bundle.RESERVE).unlink(missing_ok=True)
-                return
+        self._status.end(
+            exit_code=code if code >= 0 else 128 - code,
+            signal=-code if code < 0 else 0,
+            reason=self._reason,
+            message=message,
+            peak_memory_bytes=peak,
+        )
 
     def _archive(self) -> str:
         try:
@@ -335,24 +320,6 @@ class Supervisor:
             return ""
         self._reason = self._reason or "sandbox"
         return line.removeprefix("failed ")
-
-    def _tell(self, phase: str) -> None:
-        self._status["phase"] = phase
-        # A full disk hides the phase, which only informs; the workload goes on.
-        with suppress(OSError):
-            bundle.write(self._folder / bundle.STATUS, self._status)
-        self._notify()
-
-    def _notify(self) -> None:
-        if not self._task.notify:
-            return
-        with (
-            suppress(OSError),
-            bundle.address(Path(self._task.notify)) as address,
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
-        ):
-            sender.setblocking(False)
-            sender.sendto(self._workload.id.encode(), address)
 
 
 def new_process_namespace(peer: int | None = None) -> None:
