@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import random
@@ -100,6 +101,25 @@ def test_a_catalogue_that_is_gone_fails_the_start(bench: Bench) -> None:
     (catalogue(bench, "gone", {"file": b"content"}) / "index").unlink()
     seen = bench.run("gone", "true", inputs=(DATA,))
     assert (seen.reason, seen.exit_code) == ("sandbox", 125)
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_a_lock_on_a_linked_file_is_none_on_the_object(bench: Bench, writable: bool) -> None:
+    tree = bench.folder / "lock" / bundle.INPUTS / "trees" / "0"
+    tree.mkdir(parents=True)
+    (tree / "object").write_bytes(b"content")
+    code = """
+import fcntl, time
+file = open("/opt/ml/data/object", "rb")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("LOCKED", flush=True)
+time.sleep(60)
+"""
+    shown = Input(target="/opt/ml/data", name="0", linked=True, writable=writable)
+    bench.start("lock", "python", "-c", code, inputs=(shown,))
+    bench.wait_for_line("lock", "LOCKED")
+    with (tree / "object").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("which", [min, max])

@@ -113,19 +113,19 @@ def _read_ahead(served: Path, host: str) -> None:
 
 def _show(each: Input) -> None:
     Path(each.target).mkdir(parents=True, exist_ok=True)
+    own = _PLACE / "own" / each.name
+    for part in ("upper", "work"):
+        (own / part).mkdir(parents=True)
+    # Images run as users of their own.
+    (own / "upper").chmod(0o755)
     lowers = [str(_PLACE / "data" / "trees" / each.name)] if each.linked else []
     lowers += [str(_PLACE / "served" / each.name)] if each.served else []
-    if not each.writable and len(lowers) == 1:
-        linux.mount(lowers[0], each.target, "", linux.MS_BIND)
-        linux.make_readonly(each.target)
-        return
-    options = f"lowerdir={':'.join(lowers)},userxattr"
     if each.writable:
-        layer = _PLACE / "own" / each.name
-        for part in ("upper", "work"):
-            (layer / part).mkdir(parents=True)
-        # Images run as users of their own.
-        (layer / "upper").chmod(0o755)
         # Thrown away after the end, so it need not be on the disk when it is copied.
-        options += f",upperdir={layer}/upper,workdir={layer}/work,volatile"
+        options = f",upperdir={own}/upper,workdir={own}/work,volatile"
+    else:
+        # Read-only, but no mere mount of the folder: locks on its files would be locks on objects.
+        lowers.append(f"{own}/upper")
+        options = ""
+    options = f"lowerdir={':'.join(lowers)},userxattr{options}"
     linux.mount("overlay", each.target, "overlay", linux.MS_NOSUID | linux.MS_NODEV, options)
