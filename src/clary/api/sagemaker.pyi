@@ -1572,6 +1572,12 @@ class ProfilerConfig(TypedDict, total=False):
     ProfilingParameters: dict[str, str]
     DisableProfiler: bool
 
+class ProfilerConfigForUpdate(TypedDict, total=False):
+    S3OutputPath: str
+    ProfilingIntervalInMilliseconds: int
+    ProfilingParameters: dict[str, str]
+    DisableProfiler: bool
+
 class ProfilerRuleConfiguration(TypedDict):
     RuleConfigurationName: str
     LocalPath: NotRequired[str]
@@ -1607,6 +1613,9 @@ class RedshiftDatasetDefinition(TypedDict):
 class RemoteDebugConfig(TypedDict, total=False):
     EnableRemoteDebug: bool
 
+class RemoteDebugConfigForUpdate(TypedDict, total=False):
+    EnableRemoteDebug: bool
+
 class RepositoryAuthConfig(TypedDict):
     RepositoryCredentialsProviderArn: str
 
@@ -1622,6 +1631,9 @@ class ResourceConfig(TypedDict, total=False):
     InstancePreferences: list[InstancePreference]
     SelectedInstanceType: str
     SelectedInstanceCount: int
+
+class ResourceConfigForUpdate(TypedDict):
+    KeepAlivePeriodInSeconds: int
 
 class ResourceLimits(TypedDict):
     MaxNumberOfTrainingJobs: NotRequired[int]
@@ -1849,6 +1861,16 @@ class UpdateNotebookInstanceLifecycleConfigOutput(TypedDict):
 
 class UpdateNotebookInstanceOutput(TypedDict):
     pass
+
+class UpdateTrainingJobRequest(TypedDict):
+    TrainingJobName: str
+    ProfilerConfig: NotRequired[ProfilerConfigForUpdate]
+    ProfilerRuleConfigurations: NotRequired[list[ProfilerRuleConfiguration]]
+    ResourceConfig: NotRequired[ResourceConfigForUpdate]
+    RemoteDebugConfig: NotRequired[RemoteDebugConfigForUpdate]
+
+class UpdateTrainingJobResponse(TypedDict):
+    TrainingJobArn: str
 
 class VariantProperty(TypedDict):
     VariantPropertyType: Literal["DesiredInstanceCount", "DesiredWeight", "DataCaptureConfig"]

@@ -81,6 +81,13 @@ class Capacity:
         with self._lock:
             self._running[job] = need
 
+    def follow(self, job: str, earlier: str, need: Need) -> None:
+        """Lets a job run in the place of an earlier one that has ended."""
+        with self._lock:
+            self._running.pop(earlier, None)
+            self._waiting.pop(job, None)
+            self._running[job] = need
+
     def leave(self, job: str) -> None:
         """Makes room again, and tells who may have it."""
         with self._lock:

@@ -95,6 +95,10 @@ class JobController(ABC):
         """The record of a job that waits for what `why` tells; a hook for messages."""
         return self.enter(record, "Pending", now)
 
+    def place(self, record: Record) -> int:
+        """0 when the job may run now, else its place in the line; a hook for jobs that have a place already."""
+        return self._capacity.place(self.job_id(record), self.need(record), record.created)
+
     def took_over(self, record: Record, events: list[tuple[int, str]]) -> Record:  # noqa: ARG002  # a hook
         """The record after new log lines; a hook for metrics."""
         return record
@@ -136,7 +140,7 @@ class JobController(ABC):
             return self._finish(record, "Stopped")
         if self.overdue(record, now):
             return self._finish(self.enter(record, OVERDUE, now), "Stopped")
-        if place := self._capacity.place(self.job_id(record), self.need(record), record.created):
+        if place := self.place(record):
             why = f"Waiting for room on this machine: number {place} in line"
             return replace(self.waits(record, why, now), due=now + timedelta(seconds=LINE_LOOK_S))
         if not handles:
@@ -234,9 +238,13 @@ class JobController(ABC):
         return replace(self.enter(record, status, now), due=now)
 
     def _clean(self, record: Record) -> Record:
-        """Removes what the job left on this machine."""
-        self.cluster(record).delete()
+        """Removes what the job left on this machine, and makes room for the next one."""
+        record = self._removed(record)
         self._capacity.leave(self.job_id(record))
+        return record
+
+    def _removed(self, record: Record) -> Record:
+        self.cluster(record).delete()
         remove(self.folder(record))
         observed = {key: value for key, value in record.observed.items() if key not in {"Handles", SECRET}}
         return replace(record, observed=observed, due=None)
@@ -274,7 +282,8 @@ class JobController(ABC):
     def bringer(self, host: Host, stager: Stager, own: OwnImage | None) -> Bringer:
         """Brings the job's data to one of its hosts."""
         shard = (host.index, len(host.addresses))
-        return Bringer(stager, host.bundle, shard, self._backend.copies, as_root=own is None or own.is_root)
+        copies = self._backend.copies or (own.copies if own else "")
+        return Bringer(stager, host.bundle, shard, copies, as_root=own is None or own.is_root)
 
     def log(self, record: Record, host: Host) -> JobLog:
         """Where the output of a host goes."""

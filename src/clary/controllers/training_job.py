@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from clary import warm_pools
 from clary.agent import archive
 from clary.agent.workload import Archive, Bind, Workload
 from clary.algorithms.catalogue import resolve
@@ -25,16 +26,20 @@ from clary.controllers.inputs.channel import of_training
 from clary.controllers.job import INTERRUPT, OVERDUE, JobController, attempt, trained_s
 from clary.controllers.joblog import final, keep, measure
 from clary.controllers.staging import Stager, StagingError, unpack
+from clary.controllers.warm_pool import CACHE, CACHE_VARIABLE, WarmPools
+from clary.warm_pools import POOL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from clary.compute.base import Observation
+    from clary.compute.base import Backend, Observation
+    from clary.controllers.capacity import Capacity
     from clary.controllers.cluster import Host
     from clary.controllers.images import OwnImage
     from clary.controllers.inputs.bring import Brought
+    from clary.platform import Platform
     from clary.store.records import Record
 
 MESSAGES = {
@@ -65,6 +70,42 @@ class TrainingJobController(JobController):
     kind = "training-job"
     states = states.TRAINING_JOB
     log_group = "/aws/sagemaker/TrainingJobs"
+
+    def __init__(self, platform: Platform, backend: Backend, capacity: Capacity) -> None:
+        super().__init__(platform, backend, capacity)
+        self._pools = WarmPools(platform)
+
+    def step(self, record: Record, now: datetime) -> Record | None:
+        """Takes the next step of a job, or of the warm pool that it has left."""
+        if record.status not in self.states.terminal or warm_pools.status(record) not in {"Available", "Reused"}:
+            return super().step(record, now)
+        if warm_pools.status(record) == "Reused":
+            return replace(record, due=None)
+        self._capacity.hold(self.job_id(record), self.need(record))
+        record = self._pools.wait(record, now)
+        if warm_pools.status(record) != "Available":
+            self._capacity.leave(self.job_id(record))
+        return record
+
+    def place(self, record: Record) -> int:
+        """A job that takes a warm pool over need not wait."""
+        earlier = _earlier(record)
+        if earlier is None or attempt(record) > 1:
+            return super().place(record)
+        self._capacity.follow(self.job_id(record), self.job_id(earlier), self.need(record))
+        return 0
+
+    def _clean(self, record: Record) -> Record:
+        record = self._pools.keep(self._removed(record), self._platform.clock.now())
+        if warm_pools.status(record) == "Available":
+            self._capacity.hold(self.job_id(record), self.need(record))
+        else:
+            self._capacity.leave(self.job_id(record))
+        earlier = _earlier(record)
+        if earlier is not None:
+            # It is still there when this job was stopped before its turn.
+            self._capacity.leave(self.job_id(earlier))
+        return record
 
     def instances(self, record: Record) -> tuple[str, int]:
         """As the job asks for."""
@@ -178,6 +219,7 @@ class TrainingJobController(JobController):
         entrypoint = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
         vcpus, memory = size(spec["ResourceConfig"]["InstanceType"])
         packages = package_folder(self._platform.settings.home, spec["RoleArn"])
+        cache = self._pools.cache(record, host)
         isolated = bool(spec.get("EnableNetworkIsolation"))
         command = entrypoint or image.train(spec.get("HyperParameters", {}), spec.get("Environment", {}))
         if not command:
@@ -192,6 +234,7 @@ class TrainingJobController(JobController):
                 **base_environment(),
                 **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
                 **image.environment,
+                **({CACHE_VARIABLE: CACHE} if cache else {}),
                 PACKAGES: packages.target,
                 "TRAINING_JOB_NAME": record.name,
                 "TRAINING_JOB_ARN": record.arn,
@@ -204,7 +247,7 @@ class TrainingJobController(JobController):
             network=not isolated,
             network_of=host.lead if isolated and host.index else None,
             archives=ARCHIVES if len(host.addresses) == 1 else (),
-            binds=(packages, *_checkpoint_path(spec, host)),
+            binds=(packages, *_checkpoint_path(spec, host), *cache),
             inputs=brought.inputs,
             pipes=brought.pipes,
             notes=(*self.clamped(record), *brought.notes),
@@ -258,6 +301,12 @@ def _fetch_code(hyperparameters: dict[str, str], ml: Path, stager: Stager) -> No
     packed = ml / "input" / "sourcedir.tar.gz"
     stager.fetch(uri, packed)
     unpack(packed, ml / "code", uri)
+
+
+def _earlier(record: Record) -> Record | None:
+    """The identity of the job from which this one takes its warm pool over."""
+    earlier = record.observed.get(POOL, {}).get("From")
+    return replace(record, name=earlier) if earlier else None
 
 
 def _next(transitions: list[dict[str, Any]], status: str, now: datetime) -> list[dict[str, Any]]:

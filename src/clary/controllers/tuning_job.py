@@ -19,6 +19,7 @@ from clary.controllers.training_job import MESSAGES
 from clary.store.metrics import Metric
 from clary.store.records import Conflict, Record
 from clary.trials import best, counters, maximizes, number, objective, running, summary, trials
+from clary.warm_pools import claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,9 +83,14 @@ class TuningJobController:
         from clary.controllers.search import propose  # noqa: PLC0415
 
         return [
-            self._records.create(_training_job(record, index, values, now))
+            self._create(_training_job(record, index, values, now))
             for index, values in zip(wanted, propose(record, seen, wanted), strict=True)
         ]
+
+    def _create(self, trial: Record) -> Record:
+        with self._records.together():
+            pool = claim(self._records, (trial.account, trial.region), trial.name, trial.spec, trial.created)
+            return self._records.create(replace(trial, observed={**trial.observed, **pool}))
 
     def _stop(self, unwanted: Iterable[Record], now: datetime) -> None:
         def stopping(current: Record) -> Record:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 UNSUPPORTED = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig")
 
 
-def _config_members(record: Record) -> Document:
+def _config_members(_: Context, record: Record) -> Document:
     return {"DataCaptureConfig": record.spec["DataCaptureConfig"]} if "DataCaptureConfig" in record.spec else {}
 
 
-def _endpoint_members(record: Record) -> Document:
+def _endpoint_members(_: Context, record: Record) -> Document:
     return {"EndpointConfigName": record.observed["EndpointConfigName"]}
 
 

@@ -112,13 +112,14 @@ def stop(kind: Kind, states: States) -> Handler:
     return handler  # type: ignore[return-value]  # becomes a method of the family
 
 
-def delete_finished(kind: Kind, states: States) -> Handler:
-    """The Delete operation of a kind of job."""
+def delete_finished(kind: Kind, states: States, refuse: Callable[[Record], None] = lambda _: None) -> Handler:
+    """The Delete operation of a kind of job; `refuse` raises the error for one that must stay although it has ended."""
 
     def handler(self: Family, ctx: Context, request: Document) -> None:
         record = find(self._platform, ctx, kind, request[kind.name_member])
         if record.status not in states.terminal:
             raise ResourceInUse(f"The {_words(kind)} {record.name} is in status {record.status}; stop it first.")
+        refuse(record)
         self._platform.records.delete(record)
 
     handler.__doc__ = f"Removes a {kind.noun} that has ended."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from clary.context import Context
     from clary.platform import Platform
     from clary.services.service import Document, Handler, Members
+
+    Filter = Callable[[Document], tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,25 +230,28 @@ def fill(kind: Kind, record: Record, members: list[str]) -> Document:
     return answer
 
 
-def describe(kind: Kind, extend: Callable[[Record], Document] | None = None) -> Handler:
+def describe(kind: Kind, extend: Callable[[Context, Record], Document] | None = None) -> Handler:
     """The Describe operation of a kind; `extend` adds members that no record holds."""
 
     def handler(self: Family, ctx: Context, request: Document) -> Document:
         record = find(self._platform, ctx, kind, request[kind.name_member])
         shape = self._platform.models.operation(ctx.service, ctx.operation).output_shape
         answer = fill(kind, record, list(shape.members))
-        return answer if extend is None else {**answer, **extend(record)}
+        return answer if extend is None else {**answer, **extend(ctx, record)}
 
     handler.__doc__ = f"What was asked of one {kind.noun} and what became of it."
     return handler  # type: ignore[return-value]  # becomes a method of the family
 
 
-def listing(kind: Kind, where: Callable[[Document], tuple[tuple[str, str], ...]] = lambda _: ()) -> Handler:
-    """The List operation of a kind: filters, order and pages as the input shape names them."""
+def listing(kind: Kind, where: Filter = lambda _: (), seen: Filter = lambda _: ()) -> Handler:
+    """The List operation of a kind: filters, order and pages as the input shape names them.
+
+    `where` and `seen` tell which members of what was asked and seen a request wants to have which values.
+    """
 
     def handler(self: Family, ctx: Context, request: Document) -> Document:
         model = self._platform.models.operation(ctx.service, ctx.operation)
-        query = _query(ctx, kind, request, model.input_shape, where(request))
+        query = replace(_query(ctx, kind, request, model.input_shape), where=where(request), seen=seen(request))
         records = self._platform.records.list(query)
         result, item = _result(model.output_shape)
         members = list(item.members)
@@ -297,7 +302,7 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def _query(ctx: Context, kind: Kind, request: Document, shape: Any, where: tuple[tuple[str, str], ...]) -> Query:
+def _query(ctx: Context, kind: Kind, request: Document, shape: Any) -> Query:
     order = shape.members.get("SortOrder")
     ascending = request.get("SortOrder") or (
         "Ascending" if order is not None and _ASCENDING in order.documentation else ""
@@ -313,7 +318,6 @@ def _query(ctx: Context, kind: Kind, request: Document, shape: Any, where: tuple
         created_before=request.get("CreationTimeBefore"),
         modified_after=request.get("LastModifiedTimeAfter"),
         modified_before=request.get("LastModifiedTimeBefore"),
-        where=where,
         order_by=_ORDERS.get(request.get("SortBy", ""), "created"),
         descending=ascending != "Ascending",
         after=(cursor[0], cursor[1]) if cursor else None,

@@ -6,13 +6,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from clary.controllers import states
-from clary.errors import ValidationException
+from clary.errors import NotSupported, ValidationException
 from clary.expressions import Expression
 from clary.quotas import SPOT, SPOT_FLAG, TRAINING
+from clary.warm_pools import claim
 
-from . import kinds
+from . import kinds, pools
 from .jobs import check_quota, check_role, delete_finished, finder, s3_uri, secondary, stop
-from .kinds import TRAINING_JOB, Family, describe, listing
+from .kinds import TRAINING_JOB, Family, describe, find, listing
 from .longpoll import held
 
 if TYPE_CHECKING:
@@ -41,16 +42,28 @@ class Training(Family):
         transitions = [secondary("Starting", "Starting the training job", ctx.now)]
         observed = {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": transitions} | _rules(request, ctx.now)
         with self._platform.records.together():
+            pool = claim(self._platform.records, (ctx.account, ctx.region), request["TrainingJobName"], spec, ctx.now)
             check_quota(self._platform, ctx, SPOT if spec[SPOT_FLAG] else TRAINING, spec["ResourceConfig"])
             record = kinds.create(
-                self._platform, ctx, TRAINING_JOB, spec, status="InProgress", observed=observed, due=ctx.now
+                self._platform, ctx, TRAINING_JOB, spec, status="InProgress", observed={**observed, **pool}, due=ctx.now
             )
         return {"TrainingJobArn": record.arn}
 
-    describe_training_job = held(TRAINING_JOB, describe(TRAINING_JOB))
-    list_training_jobs = listing(TRAINING_JOB)
+    def update_training_job(self, ctx: Context, request: api.UpdateTrainingJobRequest) -> api.UpdateTrainingJobResponse:
+        """Keeps the instances of a job that has ended for a longer or shorter time; for none, they go at once."""
+        for member in ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig"):
+            if request.get(member):
+                raise NotSupported(f"Clary does not support {member} in UpdateTrainingJob.")
+        record = find(self._platform, ctx, TRAINING_JOB, request["TrainingJobName"])
+        if "ResourceConfig" in request:
+            seconds = request["ResourceConfig"]["KeepAlivePeriodInSeconds"]
+            self._platform.records.edit(record, lambda current: pools.prolonged(current, seconds, ctx.now))
+        return {"TrainingJobArn": record.arn}
+
+    describe_training_job = held(TRAINING_JOB, describe(TRAINING_JOB, pools.told))
+    list_training_jobs = listing(TRAINING_JOB, seen=pools.wanted)
     stop_training_job = stop(TRAINING_JOB, states.TRAINING_JOB)
-    delete_training_job = delete_finished(TRAINING_JOB, states.TRAINING_JOB)
+    delete_training_job = delete_finished(TRAINING_JOB, states.TRAINING_JOB, pools.refuse_kept)
 
 
 def _rules(request: Members, now: datetime) -> Document:
@@ -148,6 +161,8 @@ def _check_resources(request: Members) -> None:
     limits = request["StoppingCondition"]
     if not request.get("EnableManagedSpotTraining"):
         return
+    if resources.get("KeepAlivePeriodInSeconds"):
+        raise ValidationException("KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is true.")
     if "MaxWaitTimeInSeconds" not in limits:
         raise ValidationException("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.")
     if limits["MaxWaitTimeInSeconds"] < limits.get("MaxRuntimeInSeconds", 86400):
