@@ -87,7 +87,7 @@ def image(*layers: bytes, **config: Any) -> Image:
         "architecture": architecture(),
         "os": "linux",
         "config": config,
-        "rootfs": {"type": "layers", "diff_ids": []},
+        "rootfs": {"type": "layers", "diff_ids": [digest(gzip.decompress(data)) for data in layers]},
     }
     return with_config(Image(list(layers), b"", b""), json.dumps(document).encode())
 

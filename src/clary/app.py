@@ -239,7 +239,12 @@ class Server:
         assert self._http is not None  # noqa: S101  # set by run
         pool = ThreadPoolExecutor(16, thread_name_prefix="handler")
         # The probe waits for processes of its own; meanwhile the parts are built.
-        machine = pool.submit(probe, isolation=self.settings.isolation, folder=self.settings.home)
+        machine = pool.submit(
+            probe,
+            isolation=self.settings.isolation,
+            containers=self.settings.containers,
+            folder=self.settings.home,
+        )
         parts = build(self.settings, self._clock)
         platform = parts.platform
         platform.records.resume(self._clock.now())
@@ -249,6 +254,7 @@ class Server:
         storage_metrics.begin(platform)
         image_storage.begin(platform)
         platform.sandboxes = machine.result().isolation != "none"
+        platform.engine = machine.result().engine
         backend = plugins.backend(self.settings.compute)(
             self.settings.home / "run", machine.result(), warm=self.settings.warm_workers
         )

@@ -31,6 +31,8 @@ from clary.store.records import Records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from clary.compute.probe import Machine
+
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 SESSION = timedelta(hours=12)
@@ -166,7 +168,8 @@ def doctor_command(options: argparse.Namespace) -> int:
     from clary.compute.probe import probe  # noqa: PLC0415  # the other commands need none of the compute part
 
     settings = load(os.environ, home=options.home)
-    machine = probe(isolation=settings.isolation, folder=settings.home if settings.home.exists() else None)
+    folder = settings.home if settings.home.exists() else None
+    machine = probe(isolation=settings.isolation, containers=settings.containers, folder=folder)
     rows = [
         ("isolation", machine.isolation + (f" ({machine.reason})" if machine.reason else "")),
         ("as root", "yes" if machine.root else "no"),
@@ -175,13 +178,22 @@ def doctor_command(options: argparse.Namespace) -> int:
         ("limits", ", ".join(sorted(machine.cgroups)) or "affinity and a memory watchdog (no control groups)"),
         ("KVM", "yes" if machine.kvm else "no"),
         ("GPUs", ", ".join(machine.gpus) or "none"),
-        ("containers", ", ".join(machine.containers) or "no Docker or podman socket"),
+        ("container engines", ", ".join(machine.containers) or "no Docker or podman socket"),
+        ("images", _where_images_run(machine, settings.containers)),
         ("processors", str(os.cpu_count())),
         ("home", str(settings.home)),
     ]
     for name, value in rows:
         print(f"{name:<18} {value}")
     return 0
+
+
+def _where_images_run(machine: Machine, wanted: str) -> str:
+    if machine.engine:
+        return f"run in the container engine at {machine.engine}"
+    if wanted == "engine" or machine.isolation == "none":
+        return "cannot run (no sandbox or container engine)"
+    return "run in sandboxes"
 
 
 def environment(settings: Settings) -> dict[str, str]:

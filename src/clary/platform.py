@@ -42,3 +42,5 @@ class Platform:
     keyring: Keyring
     sandboxes: bool = True
     """Whether this machine gives workloads a view of the disk of their own; instances cannot do without."""
+    engine: str = ""
+    """Socket of the container engine that runs images of one's own; empty where sandboxes do, or nothing does."""

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+UNIX = "unix://"
+"""How the address of a Unix socket begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ class Settings:
     """Where workloads run: the name of an entry point of the group `clary.compute`."""
     isolation: Literal["auto", "none"] = "auto"
     """`auto` uses what this machine allows; `none` runs workloads as plain processes."""
+    containers: str = "auto"
+    """Where images of one's own run: `auto`, in sandboxes or, where the machine allows none, in the container engine
+    that is found; `sandbox`, in sandboxes only; `engine`, in that engine; `unix://PATH`, in the one at that socket."""
     warm_workers: bool = True
     """Keep an interpreter with the usual libraries imported, from which jobs are forked."""
     frameworks: Literal["installed", "requested"] = "installed"
@@ -96,7 +102,7 @@ def load(environ: Mapping[str, str], **overrides: object) -> Settings:
             values[name] = _parse(name, kind, text)
     values.update({name: value for name, value in overrides.items() if value is not None})
     for name, choices in _CHOICES.items():
-        if values.get(name, choices[0]) not in choices:
+        if not _is_choice(str(values.get(name, choices[0])), choices):
             raise ValueError(f"{variable(name)}: {values[name]!r} is none of {', '.join(choices)}")
     if not 0 < int(str(values.get("port", 1))) < 65535:
         raise ValueError(f"the port {values['port']} is not between 1 and 65534")
@@ -128,6 +134,7 @@ _KINDS: Mapping[str, type] = {
     "audit_days": int,
     "compute": str,
     "isolation": str,
+    "containers": str,
     "frameworks": str,
     "warm_workers": bool,
     "job_parallelism": int,
@@ -137,10 +144,15 @@ _KINDS: Mapping[str, type] = {
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "audit": ("all", "management"),
+    "containers": ("auto", "sandbox", "engine", UNIX),
     "durability": ("disk", "process"),
     "frameworks": ("installed", "requested"),
     "isolation": ("auto", "none"),
 }
+
+
+def _is_choice(value: str, choices: Sequence[str]) -> bool:
+    return value in choices or any(value.startswith(choice) for choice in choices if choice.endswith("://"))
 
 
 def _parse(name: str, kind: type, text: str) -> object:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    server = ClaryServer(short_home(tmp_path_factory), settings={"CLARY_ISOLATION": "none"})
+    server = ClaryServer(
+        short_home(tmp_path_factory), settings={"CLARY_ISOLATION": "none", "CLARY_CONTAINERS": "sandbox"}
+    )
     server.start()
     yield Workbench(server)
     server.stop()

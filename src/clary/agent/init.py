@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LINUX = sys.platform == "linux"
 _NOT_STARTED = 125
-_OUTPUTS = tuple(f"{ML_ROOT}/{name}" for name in ("model", "output", "checkpoints", "processing"))
+OUTPUTS = tuple(f"{ML_ROOT}/{name}" for name in ("model", "output", "checkpoints", "processing"))
 """Where the user of an image may write."""
 
 
@@ -81,7 +81,7 @@ def environment(task: Task) -> dict[str, str]:
     if workload.container is not None:
         del defaults["HOME"]
         defaults["PATH"] = container.PATH
-    if task.isolation == "namespaces":
+    if task.isolation != "none":
         return {**defaults, **workload.env}
     home = str(workload.bundle / bundle.SCRATCH / "root")
     moved = {name: _relocated(value, workload) for name, value in workload.env.items()}
@@ -208,7 +208,7 @@ def _become_workload(task: Task, output: int, *, warm: WarmInterpreter | None) -
         env = {"HOME": user.home, **env}
         Path(cwd).mkdir(parents=True, exist_ok=True)
         own = (bind.target for bind in task.workload.binds if bind.writable)
-        container.become(user, (*_OUTPUTS, *own), output)
+        container.become(user, (*OUTPUTS, *own), output)
     os.chdir(cwd)
     if warm is not None and task.workload.warm:
         script = python.parse(command, env)

@@ -56,7 +56,14 @@ def tend(folder: Path, *, warm: WarmInterpreter | None = None) -> int:
         linux.adopt_orphans()
     bundle.keep_room(folder)
     _keep_own_words(folder)
-    Supervisor(Task.from_json(value), warm=warm).run()
+    task = Task.from_json(value)
+    if task.isolation == "container":
+        # Imported here, as most workloads need no client of HTTP.
+        from clary.agent.engine import Attendant  # noqa: PLC0415
+
+        Attendant(task).run()
+    else:
+        Supervisor(task, warm=warm).run()
     return 0
 
 

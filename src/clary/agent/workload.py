@@ -19,7 +19,8 @@ SERVE_SOCKET = "serve.sock"
 PROXY = "proxy"
 """A forward to wherever a client asks to be connected, as HTTP proxies do for HTTPS (`CONNECT`)."""
 
-Isolation = Literal["namespaces", "none"]
+Isolation = Literal["namespaces", "container", "none"]
+"""`namespaces`: a sandbox of our own; `container`: one of a container engine; `none`: a plain process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,12 @@ class Pipe:
 class Container:
     """The system of an image, in which a workload runs rather than in that of the machine."""
 
-    root: Path
-    """Where it is unpacked; what the workload changes there is thrown away."""
+    root: Path = Path()
+    """Where it is unpacked, for a sandbox; what the workload changes there is thrown away."""
+    engine: str = ""
+    """Socket of the container engine that runs it instead."""
+    image: str = ""
+    """Its name in that engine."""
     user: str = ""
     """Name or number of a user, and of a group behind a colon; empty: root."""
     port: int = 0

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clary.agent import probe as agent_probe
+from clary.settings import UNIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clary.agent.workload import Isolation
 
@@ -37,10 +38,17 @@ class Machine:
     gpus: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     """Sockets that speak the Docker Engine API."""
+    engine: str = ""
+    """That of them at which images run; empty where sandboxes run them, or nothing does."""
 
 
-def probe(*, isolation: str = "auto", folder: Path | None = None) -> Machine:
-    """Try everything in child processes, files in `folder`; `isolation="none"` keeps workloads plain processes."""
+def probe(*, isolation: str = "auto", containers: str = "auto", folder: Path | None = None) -> Machine:
+    """Try everything in child processes, files in `folder`.
+
+    Args:
+        isolation: `none` keeps workloads plain processes.
+        containers: where images run, as `Settings.containers` has it.
+    """
     source = str(Path(agent_probe.__file__).parents[2])
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,4 +63,13 @@ def probe(*, isolation: str = "auto", folder: Path | None = None) -> Machine:
     if isolation == "none":
         reason = "switched off by the settings"
         found |= {"isolation": "none", "network": False, "reason": reason, "copies": f"sandboxes are {reason}"}
-    return Machine(**{**found, "gpus": tuple(found["gpus"]), "containers": tuple(found["containers"])})
+    engine = _engine(containers, found["containers"], sandboxes=found["isolation"] != "none")
+    known = {"gpus": tuple(found["gpus"]), "containers": tuple(found["containers"]), "engine": engine}
+    return Machine(**{**found, **known})
+
+
+def _engine(containers: str, sockets: Sequence[str], *, sandboxes: bool) -> str:
+    if containers.startswith(UNIX):
+        return containers.removeprefix(UNIX)
+    wanted = containers == "engine" or (containers == "auto" and not sandboxes)
+    return sockets[0] if wanted and sockets else ""

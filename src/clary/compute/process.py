@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clary.agent import bundle, processes, supervisor
+from clary.agent import bundle, engine, processes, supervisor
 from clary.agent.workload import Task
 from clary.compute.base import Handle, Observation, Usage, Workload
 from clary.compute.session import Completed, Session, run
@@ -69,9 +69,10 @@ class ProcessBackend:
             return handle
         for name in ("ml", "run"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+        in_engine = workload.container is not None and workload.container.engine
         task = Task(
             workload=workload,
-            isolation=self._machine.isolation,
+            isolation="container" if in_engine else self._machine.isolation,
             cgroups=self._machine.cgroups,
             readonly=_installed(),
             changeable=(sys.prefix,) if sys.prefix != sys.base_prefix else (),
@@ -220,6 +221,8 @@ def _clear(folder: Path) -> None:
     if value is None:
         return
     task = Task.from_json(value)
+    if task.isolation == "container":
+        engine.discard(task)
     groups = supervisor.cgroups_of(task)
     groups.kill()
     if task.isolation == "none":

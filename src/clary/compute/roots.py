@@ -41,10 +41,10 @@ class Roots:
         """
         root = self._folder / digest.rpartition(":")[2]
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(Path(f"{root}{LOCK}"), fcntl.LOCK_SH):
+        with locked(Path(f"{root}{LOCK}"), fcntl.LOCK_SH):
             if root.is_dir():
                 return root
-        with _locked(Path(f"{root}{LOCK}"), fcntl.LOCK_EX):
+        with locked(Path(f"{root}{LOCK}"), fcntl.LOCK_EX):
             if not root.is_dir():
                 self._unpack(root, layers)
         return root
@@ -76,7 +76,8 @@ class Roots:
 
 
 @contextmanager
-def _locked(path: Path, kind: int) -> Iterator[None]:
+def locked(path: Path, kind: int) -> Iterator[None]:
+    """Hold the lock of an image, shared or alone, and note that it was used."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, kind)

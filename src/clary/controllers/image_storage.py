@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from clary.compute.engine_images import EngineImages
 from clary.compute.roots import Roots
-from clary.controllers.images import FOLDER
+from clary.controllers.images import ENGINE, FOLDER
 from clary.store.images import Images
 from clary.store.layers import Layers
 from clary.store.records import AlreadyExists, Record
@@ -40,7 +42,12 @@ class ImageStorageController:
         for registry in list(self._layers.registries()):
             self._layers.abort_older(registry, before)
             self._free(registry, before)
-        Roots(self._platform.settings.home / FOLDER).sweep(now.timestamp())
+        folder = self._platform.settings.home / FOLDER
+        Roots(folder).sweep(now.timestamp())
+        if self._platform.engine:
+            # An engine that is away has them still.
+            with suppress(OSError):
+                EngineImages(folder / ENGINE, self._platform.engine).sweep(now.timestamp())
         return replace(record, due=now + EVERY)
 
     def give_up(self, record: Record, now: datetime, reason: str) -> Record:

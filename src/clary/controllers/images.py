@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform as machine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ import orjson
 
 from clary.agent.workload import PROXY, Container, Forward
 from clary.algorithms.catalogue import Own
+from clary.compute.engine_images import EngineImages, Layer
 from clary.compute.roots import Roots
 from clary.compute.unpacking import BadLayer
 from clary.controllers.contract import PACKAGES, base_environment
@@ -26,7 +28,6 @@ from clary.store.layers import Layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from clary.agent.workload import Workload
     from clary.platform import Platform
@@ -38,6 +39,9 @@ PORT = 8080
 """Where SageMaker's containers serve."""
 
 FOLDER = "images"
+ENGINE = "engine"
+"""Below that folder: what is known about images in a container engine."""
+
 _LOOPBACK = "127.0.0.1"
 _PROXY_PORT = 3128
 _PROXY_VARIABLES = {
@@ -54,12 +58,17 @@ _NOT_PULLED = (
 
 @dataclass(frozen=True, slots=True)
 class OwnImage:
-    """An image that is unpacked here."""
+    """An image that is ready to run here."""
 
     stands_for: Own
-    root: Path
+    container: Container
     config: Mapping[str, Any]
     """What the image says about its command, in the words of OCI."""
+
+    @property
+    def copies(self) -> str:
+        """Why its inputs have to be copied; empty when they can be shown as those of other workloads are."""
+        return "a container engine shows neither links nor what is served" if self.container.engine else ""
 
     @property
     def is_root(self) -> bool:
@@ -84,7 +93,7 @@ class OwnImage:
         return replace(
             workload,
             command=self._command(argument, specification),
-            container=Container(root=self.root, user=str(self.config.get("User") or "")),
+            container=replace(self.container, user=str(self.config.get("User") or "")),
             cwd=str(self.config.get("WorkingDir") or "/"),
             env={**_variables(self.config.get("Env") or ()), **given},
             binds=tuple(bind for bind in workload.binds if bind.target != workload.env.get(PACKAGES)),
@@ -96,7 +105,7 @@ class OwnImage:
         inside = self.inside(workload, ("serve",), {})
         assert inside.container is not None  # noqa: S101  # just made
         container = replace(inside.container, port=PORT)
-        if not workload.network:
+        if container.engine or not workload.network:
             return replace(inside, container=container)
         address = urlsplit(endpoint)
         platform = Forward(_LOOPBACK, address.port or 80, f"{address.hostname}:{address.port}")
@@ -122,17 +131,18 @@ def own_image(platform: Platform, record: Record, uri: str, role_arn: str) -> Ow
     named = refer(uri, record.account, record.region, platform.settings.port)
     if named is None or Images(platform.records).repository(named.place) is None:
         return None
-    if not platform.sandboxes:
+    if not platform.engine and not (platform.sandboxes and platform.settings.containers != "engine"):
         raise StagingError(
-            "ClientError: An image of one's own needs a sandbox, which this machine does not allow; `clary doctor` "
-            "tells why."
+            "ClientError: An image of one's own needs a sandbox, which this machine does not allow, or a container "
+            "engine, which was not found; `clary doctor` tells why."
         )
     try:
-        return _Pull(platform, record, role_arn, named).unpacked(uri)
+        return _Pull(platform, record, role_arn, named).ready(uri)
     except BadLayer as error:
         raise StagingError(f"ClientError: The image {uri} cannot be unpacked: {error}.") from error
     except OSError as error:
-        raise StagingError(f"ClientError: The image {uri} cannot be unpacked: {error.strerror}.") from error
+        reason = error.strerror or error
+        raise StagingError(f"ClientError: The image {uri} cannot be unpacked: {reason}.") from error
 
 
 class _Pull:
@@ -145,18 +155,28 @@ class _Pull:
         self._named = named
         self._layers = Layers(platform.objects, platform.clock)
 
-    def unpacked(self, uri: str) -> OwnImage:
-        """The image, unpacked unless it has been before."""
+    def ready(self, uri: str) -> OwnImage:
+        """The image, unpacked or in the engine unless it has been before."""
         manifest = self._manifest(self._named.identifier)
         if manifest.images:
             manifest = self._manifest({"imageDigest": _for_this_machine(manifest, uri)})
         if manifest.config is None:
             raise StagingError(f"ClientError: The image {uri} is a list of lists, which cannot be run.")
         self._call("GetDownloadUrlForLayer", layerDigest=manifest.config.digest)
-        config = _config(b"".join(self._layer(manifest.config.digest)), uri)
+        text = b"".join(self._layer(manifest.config.digest))
+        config = _config(text, uri)
+        own = Own(uri, self._place.name, self._named.tag)
+        if self._platform.engine:
+            return OwnImage(own, self._in_engine(manifest, text), config)
         roots = Roots(self._platform.settings.home / FOLDER)
         root = roots.get(manifest.digest, (self._layer(layer.digest) for layer in manifest.layers))
-        return OwnImage(Own(uri, self._place.name, self._named.tag), root, config)
+        return OwnImage(own, Container(root=root), config)
+
+    def _in_engine(self, manifest: Manifest, config: bytes) -> Container:
+        engine = self._platform.engine
+        layers = [Layer(each.size, partial(self._layer, each.digest)) for each in manifest.layers]
+        images = EngineImages(self._platform.settings.home / FOLDER / ENGINE, engine)
+        return Container(engine=engine, image=images.get(manifest.digest, config, layers))
 
     @property
     def _place(self) -> Repository:

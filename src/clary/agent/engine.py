@@ -1,0 +1,192 @@
+"""The agent of a workload that runs in a container of an engine, podman or Docker for instance."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import shutil
+import signal
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from clary.agent import archive, bundle, engine_container
+from clary.agent.engine_api import Engine, EngineError
+from clary.agent.logs import LogWriter
+from clary.agent.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clary.agent.workload import Task
+
+_FOLDER_S = 2.0
+"""How often to look whether the state folder is still there."""
+_SILENCE_S = 60.0
+"""How long an engine may be away, for a new version of it for instance, while its containers run."""
+_AGAIN_S = 1.0
+_KILLED = 128 + signal.SIGKILL
+_FULL_BYTES = 1 << 16
+"""A workload that fails with less room than this left has probably failed for want of it."""
+
+
+def name_of(task: Task) -> str:
+    """What the container of a task is called; it follows from the bundle alone, so that anyone can remove it."""
+    return f"clary-{hashlib.sha256(str(task.workload.bundle).encode()).hexdigest()[:16]}"
+
+
+def discard(task: Task) -> None:
+    """Take the container of a task away, whatever it does."""
+    assert task.workload.container is not None  # noqa: S101  # the caller asked
+    with suppress(OSError):
+        Engine(task.workload.container.engine).remove(name_of(task))
+
+
+class Attendant:
+    """Runs one task in a container, to its end."""
+
+    def __init__(self, task: Task) -> None:
+        assert task.workload.container is not None  # noqa: S101  # the caller asked
+        self._task = task
+        self._workload = task.workload
+        self._folder = task.workload.bundle
+        self._engine = Engine(task.workload.container.engine)
+        self._name = name_of(task)
+        self._status = Status(task)
+        self._log = LogWriter(self._folder / bundle.LOG, task.workload.log_bytes)
+        # Made for signal handlers too.
+        self._events: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """Something has happened; true: the container has ended."""
+        self._exit_code: int | None = None
+        self._reason = ""
+        self._message = ""
+        self._kill_at: float | None = None
+        self._timeout_at: float | None = None
+
+    def run(self) -> None:
+        """Start the workload, tend it and write down how it ended."""
+        signal.signal(signal.SIGTERM, lambda *_: self._events.put(False))
+        self._status.tell("starting")
+        for note in self._workload.notes:
+            self._log.say(f"[clary] {note}")
+        try:
+            self._start()
+        except OSError as error:
+            self._exit_code, self._reason, self._message = 125, "sandbox", str(error)
+        else:
+            self._tend()
+        self._end()
+
+    def _start(self) -> None:
+        self._start_feeders()
+        specification = engine_container.specification(self._task, self._engine.describe())
+        engine_container.let_write(self._workload)
+        self._engine.remove(self._name)
+        self._engine.create(self._name, specification)
+        output = self._engine.attach(self._name)
+        self._engine.start(self._name)
+        started_at = time.time()
+        if self._workload.timeout_s is not None:
+            self._timeout_at = time.monotonic() + self._workload.timeout_s
+        self._status.tell("running", started_at=started_at)
+        threading.Thread(target=self._follow, args=(output,), daemon=True).start()
+
+    def _start_feeders(self) -> None:
+        if self._workload.pipes:
+            from clary.agent import feeder  # noqa: PLC0415  # few need it
+
+            feeder.start(self._workload)
+
+    def _follow(self, output: Iterator[bytes]) -> None:
+        """Keep what the container prints, and wait for its end."""
+        silent_until = time.monotonic() + _SILENCE_S
+        while self._exit_code is None and time.monotonic() < silent_until:
+            try:
+                for data in output:
+                    self._log.feed(data)
+                    silent_until = time.monotonic() + _SILENCE_S
+                self._exit_code = self._engine.wait(self._name)
+            except EngineError as error:
+                self._message = str(error)
+                break
+            except OSError as error:
+                self._message = str(error)
+                time.sleep(_AGAIN_S)
+                with suppress(OSError):
+                    output = self._engine.attach(self._name)
+        self._events.put(True)
+
+    def _tend(self) -> None:
+        ended = False
+        while not ended:
+            self._look()
+            with suppress(queue.Empty):
+                ended = self._events.get(timeout=self._patience())
+
+    def _patience(self) -> float:
+        moments = [moment for moment in (self._kill_at, self._timeout_at) if moment is not None]
+        return min([_FOLDER_S, *(max(0.0, moment - time.monotonic()) for moment in moments)])
+
+    def _look(self) -> None:
+        """Do what is wished or due."""
+        wish = bundle.read(self._folder / bundle.STOP)
+        if wish is not None:
+            self._stop("stopped", wish["grace_s"])
+        if self._input_failure():
+            self._stop("inputs", 0.0)
+        now = time.monotonic()
+        if self._timeout_at is not None and now >= self._timeout_at:
+            self._timeout_at = None
+            self._stop("timeout", self._workload.grace_s)
+        # Somebody who removes the platform's folder wants nothing of it to run any longer.
+        if (self._kill_at is not None and now >= self._kill_at) or not (self._folder / bundle.TASK).exists():
+            self._kill_at = float("inf")
+            self._signal("SIGKILL")
+
+    def _input_failure(self) -> str:
+        path = self._folder / bundle.INPUTS / bundle.FAILURE
+        return path.read_text() if self._workload.pipes and path.exists() else ""
+
+    def _stop(self, reason: str, grace_s: float) -> None:
+        self._reason = self._reason or reason
+        deadline = time.monotonic() + grace_s
+        if self._kill_at is None:
+            self._signal("SIGTERM")
+        self._kill_at = min(deadline, self._kill_at or deadline)
+
+    def _signal(self, name: str) -> None:
+        # It may have ended meanwhile.
+        with suppress(OSError):
+            self._engine.kill(self._name, name)
+
+    def _end(self) -> None:
+        self._log.close()
+        code = self._exit_code
+        if code is None:
+            self._reason = "lost"
+        elif code and not self._reason:
+            self._reason = self._blame(code)
+        discard(self._task)
+        self._status.tell("archiving", ended_at=time.time())
+        message = (self._message if self._reason in {"sandbox", "lost"} else self._input_failure()) or self._archive()
+        known = {} if code is None else {"exit_code": code, "signal": max(0, code - 128)}
+        bundle.remove(self._folder / bundle.SCRATCH)
+        self._status.end(**known, reason=self._reason, message=message)
+
+    def _blame(self, code: int) -> str:
+        """What the machine has to do with the end of a workload that nobody asked to end."""
+        with suppress(OSError):
+            # Not every engine tells; but nobody else kills what nobody was asked to kill.
+            if code == _KILLED or self._engine.inspect(self._name)["State"]["OOMKilled"]:
+                return "oom"
+        return "disk" if shutil.disk_usage(self._folder).free < _FULL_BYTES else ""
+
+    def _archive(self) -> str:
+        try:
+            for wanted in self._workload.archives:
+                archive.pack([self._folder], wanted)
+        except (OSError, ValueError) as error:
+            self._reason = self._reason or "archive"
+            return str(error)
+        return ""

@@ -1,0 +1,88 @@
+"""A workload in the words of container engines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clary.agent import init, sandbox
+from clary.agent.workload import ML_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from clary.agent.workload import Task, Workload
+
+LABEL = "clary.workload"
+"""Label of a container with the id of its workload."""
+
+_LINUX = sys.platform == "linux"
+
+
+def specification(task: Task, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What the container of a task is made of; `machine` is what its engine tells of where it runs.
+
+    Raises:
+        OSError: an engine cannot give what the workload needs.
+    """
+    workload = task.workload
+    assert workload.container is not None  # noqa: S101  # the caller asked
+    if len(workload.hosts) > 1 and not (workload.network and _LINUX):
+        raise OSError("several hosts that share a network of their own need sandboxes, not containers of an engine")
+    return {
+        "Image": workload.container.image,
+        "Entrypoint": list(workload.command),
+        "Cmd": [],
+        "Env": [f"{name}={value}" for name, value in init.environment(task).items()],
+        "User": workload.container.user,
+        "WorkingDir": workload.cwd,
+        "Hostname": workload.hostname,
+        "Labels": {LABEL: workload.id},
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "HostConfig": {
+            "NetworkMode": _network(workload),
+            "ExtraHosts": [f"{name}:{address}" for name, address in workload.hosts.items()],
+            "Mounts": list(_mounts(workload)),
+            # What it prints is kept by its agent.
+            "LogConfig": {"Type": "none"},
+            "SecurityOpt": ["no-new-privileges", "label=disable"],
+            "OomScoreAdj": 500,
+            **_limits(workload, machine),
+        },
+    }
+
+
+def let_write(workload: Workload) -> None:
+    """Let the user of an image, whose number is not known here, write where results are expected."""
+    outputs = [workload.bundle / "ml" / Path(path).relative_to(ML_ROOT) for path in init.OUTPUTS]
+    own = [bind.source for bind in workload.binds if bind.writable and bind.source.is_relative_to(workload.bundle)]
+    for folder in (*outputs, *own, workload.bundle / "run"):
+        for path, _, _ in os.walk(folder):
+            Path(path).chmod(0o777)
+
+
+def _network(workload: Workload) -> str:
+    if not workload.network:
+        return "none"
+    return "host" if _LINUX else "bridge"
+
+
+def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
+    for bind in (*sandbox.contents(workload.bundle), *workload.binds):
+        source = str(bind.source.resolve())
+        yield {"Type": "bind", "Source": source, "Target": bind.target, "ReadOnly": not bind.writable}
+
+
+def _limits(workload: Workload, machine: Mapping[str, Any]) -> dict[str, int]:
+    """The size of the instance, as far as the engine has that much and can limit it."""
+    memory = min(workload.memory_bytes, machine["MemTotal"])
+    wanted = (
+        ("MemoryLimit", "Memory", memory),
+        ("SwapLimit", "MemorySwap", memory),
+        ("CpuCfsQuota", "NanoCpus", int(min(workload.cpus, machine["NCPU"]) * 1_000_000_000)),
+        ("PidsLimit", "PidsLimit", workload.pids),
+    )
+    return {"ShmSize": memory, **{name: value for means, name, value in wanted if machine.get(means)}}

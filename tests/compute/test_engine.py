@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clary.agent import bundle
+from clary.agent.workload import Archive, Container
+from clary.compute.engine_images import EngineImages, Layer
+from tests import podman, rootfs
+from tests.compute.conftest import MIB
+from tests.oci import image, layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from clary.compute.base import Observation
+    from tests.oci import Image
+    from tests.podman import Podman
+
+    from .conftest import Bench
+
+pytestmark = pytest.mark.skipif(bool(podman.refusal()), reason=podman.refusal())
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    with podman.podman(tmp_path_factory.mktemp("podman")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def images(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> EngineImages:
+    return EngineImages(tmp_path_factory.mktemp("locks"), engine.socket)
+
+
+def brought(images: EngineImages, what: Image) -> str:
+    layers = [Layer(len(data), lambda data=data: iter([data])) for data in what.layers]  # type: ignore[misc]
+    return images.get(what.digest, what.config, layers)
+
+
+@pytest.fixture(scope="module")
+def shell(engine: Podman, images: EngineImages) -> Container:
+    """A system with a shell, in the engine."""
+    name = brought(images, image(rootfs.shell(), layer(("opt/ml/code/train.sh", b"from the image\n"))))
+    return Container(engine=engine.socket, image=name)
+
+
+def run(bench: Bench, container: Container, command: str, **options: Any) -> tuple[Observation, list[str]]:
+    """What a command of the shell prints."""
+    seen = bench.run("image", "sh", "-c", command, container=container, **{"cwd": "/", **options})
+    return seen, bench.log("image")
+
+
+def test_a_command_runs_in_a_container(plain_bench: Bench, shell: Container) -> None:
+    seen, lines = run(plain_bench, shell, "echo out; pwd; echo err >&2; exit 3", cwd="/work/there")
+    assert (seen.exit_code, seen.reason, seen.isolation) == (3, "", "container")
+    assert sorted(lines) == ["/work/there", "err", "out"]
+    assert seen.started_at is not None
+    assert seen.ended_at is not None
+
+
+def test_data_are_where_they_always_are(plain_bench: Bench, shell: Container) -> None:
+    folder = plain_bench.folder / "image" / "ml"
+    for name in ("input/data", "model", "code"):
+        (folder / name).mkdir(parents=True)
+    (folder / "input" / "data" / "x").write_text("data\n")
+    command = "cat /opt/ml/input/data/x /opt/ml/code/train.sh; echo model > /opt/ml/model/m"
+    archive = Archive("ml/model", "model.tar.gz")
+    seen, lines = run(plain_bench, shell, command, archives=(archive,))
+    assert (seen.exit_code, lines) == (0, ["data", "from the image"])
+    assert (folder / "model" / "m").read_text() == "model\n"
+    assert (plain_bench.folder / "image" / "model.tar.gz").stat().st_size > 0
+
+
+@pytest.mark.parametrize("user", ["app", "1234:1235"])
+def test_the_user_of_an_image_may_write_results(plain_bench: Bench, shell: Container, user: str) -> None:
+    (plain_bench.folder / "image" / "ml" / "model").mkdir(parents=True)
+    container = Container(engine=shell.engine, image=shell.image, user=user)
+    seen, lines = run(plain_bench, container, "id; touch /opt/ml/model/m")
+    assert seen.exit_code == 0, lines
+    assert lines[0].startswith("uid=1234(app) gid=1235(app)")
+
+
+def test_the_environment_is_that_of_a_workload(plain_bench: Bench, shell: Container) -> None:
+    _, lines = run(plain_bench, shell, "env", env={"A": "one\ttwo", "PATH": "/bin"}, cpus=2.0)
+    assert {"A=one\ttwo", "PATH=/bin", "OMP_NUM_THREADS=2", "HOME=/root"} <= set(lines)
+
+
+def test_limits_hold(plain_bench: Bench, shell: Container) -> None:
+    seen, _ = run(plain_bench, shell, "x=a; while true; do x=$x$x; done", memory_bytes=64 * MIB)
+    assert (seen.exit_code, seen.reason) == (137, "oom")
+
+
+def test_an_isolated_workload_has_no_network(plain_bench: Bench, shell: Container) -> None:
+    seen, lines = run(plain_bench, shell, "cat /proc/net/dev", network=False)
+    assert seen.exit_code == 0
+    assert [line.split(":")[0].strip() for line in lines[2:]] == ["lo"]
+
+
+def test_hosts_know_each_other(plain_bench: Bench, shell: Container) -> None:
+    _, lines = run(plain_bench, shell, "cat /etc/hosts", hosts={"algo-1": "127.1.2.3", "algo-2": "127.1.2.4"})
+    assert {"127.1.2.3 algo-1", "127.1.2.4 algo-2"} <= {" ".join(line.split()) for line in lines}
+
+
+def test_hosts_of_an_isolated_cluster_are_refused(plain_bench: Bench, shell: Container) -> None:
+    seen, _ = run(plain_bench, shell, "true", hosts={"algo-1": "127.1.2.3", "algo-2": "127.1.2.4"}, network=False)
+    assert seen.reason == "sandbox"
+    assert "need sandboxes" in seen.message
+
+
+def test_a_command_that_is_not_there_is_told(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    seen = plain_bench.run("image", "/not/there", container=shell, cwd="/")
+    assert seen.reason == "sandbox"
+    assert "/not/there" in seen.message
+    assert engine.containers() == []
+
+
+def test_an_engine_that_is_not_there_is_told(plain_bench: Bench, tmp_path: Path) -> None:
+    seen, _ = run(plain_bench, Container(engine=str(tmp_path / "none"), image="x"), "true")
+    assert seen.reason == "sandbox"
+    assert "does not answer" in seen.message
+
+
+def test_stopping_is_polite(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    command = "trap 'echo bye; exit 7' TERM; echo ready; while true; do sleep 0.05; done"
+    handle = plain_bench.start("image", "sh", "-c", command, container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    plain_bench.backend.stop(handle, 60)
+    seen = plain_bench.wait(handle)
+    assert (seen.exit_code, seen.reason, plain_bench.log("image")) == (7, "stopped", ["ready", "bye"])
+    assert engine.containers() == []
+
+
+def test_who_does_not_listen_is_killed(plain_bench: Bench, shell: Container) -> None:
+    handle = plain_bench.start("image", "sh", "-c", "echo ready; sleep 600", container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    plain_bench.backend.stop(handle, 0.1)
+    seen = plain_bench.wait(handle)
+    assert (seen.exit_code, seen.signal, seen.reason) == (137, 9, "stopped")
+
+
+def test_time_runs_out(plain_bench: Bench, shell: Container) -> None:
+    seen, _ = run(plain_bench, shell, "sleep 600", timeout_s=0.2, grace_s=0.1)
+    assert (seen.exit_code, seen.reason) == (137, "timeout")
+
+
+def test_deleting_leaves_nothing(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    handle = plain_bench.start("image", "sh", "-c", "echo ready; sleep 600", container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    assert len(engine.containers()) == 1
+    plain_bench.backend.delete(handle)
+    assert engine.containers() == []
+
+
+def test_a_workload_whose_agent_died_is_lost(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    handle = plain_bench.start("image", "sh", "-c", "echo ready; sleep 600", container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    pid = bundle.agent_pid(plain_bench.folder / "image")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    seen = plain_bench.wait(handle)
+    assert seen.reason == "lost"
+    assert engine.containers() == []
+
+
+def test_output_of_all_kinds_is_kept(plain_bench: Bench, shell: Container) -> None:
+    command = "i=0; while test $i -lt 20000; do echo line $i; i=$((i+1)); done; printf 'no end'"
+    seen, lines = run(plain_bench, shell, command)
+    assert seen.exit_code == 0
+    assert lines == [*(f"line {number}" for number in range(20000)), "no end"]
