@@ -65,5 +65,7 @@ def test_links_out_of_the_bundle_are_not_followed(tmp_path: Path, shelf: Any, li
     place = tmp_path / "bundle" / link
     place.parent.mkdir(parents=True)
     place.symlink_to(tmp_path / "secret")
-    Synced(tmp_path / "bundle", INTERMEDIATE, "s3://b", shelf).finish()
+    synced = Synced(tmp_path / "bundle", INTERMEDIATE, "s3://b", shelf)
+    with pytest.raises(StagingError, match="/opt/ml/output/intermediate is a link"):
+        synced.finish()
     assert not shelf.objects

@@ -88,11 +88,18 @@ def _marks(status: os.stat_result) -> list[int]:
 
 
 def _files(home: Path, folder: str) -> Iterator[tuple[str, int]]:
-    """Name and open descriptor of every plain file; no link is followed, whatever the workload does meanwhile."""
+    """Name and open descriptor of every plain file; no link is followed, whatever the workload does meanwhile.
+
+    Raises:
+        StagingError: something else stands in the place of the folder.
+    """
     try:
         top = _descend(home, folder)
-    except OSError:
+    except FileNotFoundError:
         return
+    except OSError as error:
+        reason = f"/opt/ml/{Path(folder).relative_to('ml')} is a link to what is not in /opt/ml, or is no folder"
+        raise StagingError(f"ClientError: Artifact upload failed:{reason}") from error
     try:
         for place, _, names, parent in os.fwalk(".", dir_fd=top):
             for name in sorted(names):
