@@ -43,11 +43,12 @@ class ClaryServer:
     home: Path
     port: int = field(default_factory=free_port)
     settings: dict[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def start(self) -> None:
         command = [sys.executable, "-m", "clary.cli", "up", "--home", str(self.home), "--port", str(self.port)]
@@ -58,7 +59,8 @@ class ClaryServer:
         }
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env={**environment, **self.settings}, stdout=log, stderr=log)
+            settings = {"CLARY_HOST": self.host, **self.settings}
+            self.process = subprocess.Popen(command, env={**environment, **settings}, stdout=log, stderr=log)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             assert self.process.poll() is None, (self.home / "server.log").read_text()
@@ -114,7 +116,7 @@ class ClaryServer:
         assert self.process is not None
         try:
             state = json.loads((self.home / "server.json").read_text())
-            with socket.create_connection(("127.0.0.1", self.port), 1):
+            with socket.create_connection((self.host, self.port), 1):
                 return bool(state["pid"] == self.process.pid)
         except (OSError, ValueError):
             return False

@@ -149,32 +149,33 @@ class Follower:
         """Place the host and wait for those of the whole job; tells their addresses."""
         names = list(self._workload.hosts)
         place = bundle.read(self._folder / PLACE) or {}
-        deadline = time.monotonic() + _APPEAR_S
         waiting = [self._folder.parent / name for name in names] if self.group else [self._folder]
         found: dict[str, Address] = {}
+        begun, placed_at = "begun" in place, 0.0
         while len(found) < len(waiting) and not self._closed.is_set():
             try:
-                self._look(found, waiting, begun="begun" in place)
+                if not begun and not placed_at:
+                    self._place()
+                    placed_at = time.monotonic()
+                self._look(found, waiting)
             except Unreachable as error:
                 self._tell(Observation(phase="starting", message=f"The Ray cluster does not answer: {error}"))
                 self._closed.wait(1)
             except Dead as error:
                 # One that was asked for just now may not be known by its name yet.
-                if "begun" in place or time.monotonic() > deadline:
+                if begun or time.monotonic() > placed_at + _APPEAR_S:
                     raise _lost(f"the host died: {error}") from error
-                self._closed.wait(0.2)
+                self._closed.wait(0.1)
         self.address = found.get(str(self._folder))
-        if "begun" not in place:
+        if not begun:
             self._tell(Observation(phase="starting"))
         if self._closed.is_set() or not self.group:
             return {}
         return {name: found[str(self._folder.parent / name)].host for name in names}
 
-    def _look(self, found: dict[str, Address], waiting: list[Path], *, begun: bool) -> None:
-        if not begun and str(self._folder) not in found:
-            if bundle.read(self._folder / bundle.STOP):
-                raise Ended(Observation(phase="exited", exit_code=143, signal=15, reason="stopped"))
-            self._place()
+    def _look(self, found: dict[str, Address], waiting: list[Path]) -> None:
+        if str(self._folder) not in found and bundle.read(self._folder / bundle.STOP):
+            raise Ended(Observation(phase="exited", exit_code=143, signal=15, reason="stopped"))
         for folder in waiting:
             if str(folder) not in found and (address := self._placement.find(str(folder))) is not None:
                 found[str(folder)] = address
@@ -182,17 +183,18 @@ class Follower:
     def _place(self) -> None:
         workload, nodes = self._workload, self._placement.nodes()
         count = len(workload.hosts) if self.group else 1
-        self._tell(Observation(phase="starting", message=_waits(nodes, count)))
+        size = _size(workload, nodes)
+        self._tell(Observation(phase="starting", message=_waits(nodes, size, count)))
         wish = Wish(
             name=str(self._folder),
             secret=self._secret,
-            size=_size(workload, nodes),
+            size=size,
             group=self.group,
             index=list(workload.hosts).index(workload.hostname) if self.group else 0,
             count=count,
         )
         self._placement.place(wish)
-        self._note(size=[wish.size.cpus, wish.size.memory_bytes, wish.size.gpus])
+        self._note(size=size)
 
     # Following
 
@@ -280,19 +282,24 @@ class Follower:
         self._silent_since = self._silent_since or now
         silent_s = now - self._silent_since
         try:
-            nodes = {node.address for node in self._placement.nodes()}
             if self._placement.find(str(self._folder)) is None and silent_s > LOST_S:
                 self._placement.end(str(self._folder), "")
         except Dead as death:
             assert self.address is not None  # noqa: S101  # it was found
             # On a node that may only be cut off the workload goes on until its lease is over.
-            if self.address.host in nodes or silent_s > LOST_S:
+            if silent_s > LOST_S or self._is_alive(self.address):
                 raise _lost(f"the host died: {death}") from death
         except Unreachable as silence:
             _LOG.warning("the Ray cluster does not answer: %s", silence)
         if silent_s > LOST_S:
             raise _lost(f"the node does not answer: {error}") from error
         self._closed.wait(0.5)
+
+    def _is_alive(self, address: Address) -> bool:
+        try:
+            return address.host in {node.address for node in self._placement.nodes()}
+        except Unreachable:
+            return False
 
     def _note(self, **noted: Any) -> None:
         bundle.write(self._folder / PLACE, {**(bundle.read(self._folder / PLACE) or {}), **noted})
@@ -323,9 +330,11 @@ def _size(workload: Workload, nodes: list[Node]) -> Size:
     )
 
 
-def _waits(nodes: list[Node], count: int) -> str:
-    if count > len(nodes):
-        return f"Waiting for nodes: the job has {count} hosts, the Ray cluster {len(nodes)} nodes"
+def _waits(nodes: list[Node], size: Size, count: int) -> str:
+    """What a job of `count` hosts waits for."""
+    enough = sum(all(has >= wanted for has, wanted in zip(node.size, size, strict=True)) for node in nodes)
+    if count > enough:
+        return f"Waiting for nodes: the job has {count} hosts, and {enough} nodes of the Ray cluster are large enough"
     return ROOM
 
 

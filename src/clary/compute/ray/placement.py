@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
 
 _LOG = logging.getLogger(__name__)
-ANSWER_S = 5.0
-"""How long Ray may take to answer about an actor."""
+ANSWER_S = 1.0
+"""How long to wait for an actor, which may have no room yet."""
 
 _T = TypeVar("_T")
 
