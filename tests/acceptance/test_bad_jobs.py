@@ -133,6 +133,30 @@ def test_a_role_that_may_not_write_the_model(bench: Workbench) -> None:
     assert "s3:PutObject" in reason
 
 
+def test_a_role_that_loses_its_permissions_while_the_job_runs(bench: Workbench) -> None:
+    role = bench.new_role(allow("s3:*"))
+    script = """
+import time
+import boto3, botocore.exceptions
+s3 = boto3.client("s3")
+print("may", len(s3.list_buckets()["Buckets"]) > 0, flush=True)
+while True:
+    try:
+        s3.list_buckets()
+    except botocore.exceptions.ClientError as error:
+        print("may not:", error.response["Error"]["Code"], flush=True)
+        break
+    time.sleep(0.05)
+"""
+    name = bench.train(script, RoleArn=role)
+    until(lambda: "may True" in bench.log(name))
+    bench.iam.delete_role_policy(RoleName=role.rpartition("/")[2], PolicyName="work")
+    reason = failed(bench, name)
+    assert "may not: AccessDenied" in bench.log(name)
+    assert "Artifact upload failed" in reason
+    assert "s3:PutObject" in reason
+
+
 def test_data_that_are_not_there(bench: Workbench) -> None:
     reason = failed(bench, bench.train("pass\n", InputDataConfig=channel(bench.uri("no-such-prefix/"))))
     assert f'No S3 objects found under S3 URL "{bench.uri("no-such-prefix/")}"' in reason
