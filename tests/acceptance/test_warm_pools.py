@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.acceptance.workbench import allow, until
+from tests.acceptance.workbench import Workbench, allow, ended, until
+from tests.conftest import short_home
+from tests.server import ClaryServer
 
 if TYPE_CHECKING:
-    from tests.acceptance.workbench import Workbench
+    import pytest
 
 # Leaves a line in the folder of the pool, and tells how many are there.
 CACHED = """
@@ -76,3 +78,49 @@ def test_a_pool_ends_by_itself(bench: Workbench) -> None:
     name = bench.train(CACHED, **pool(1))
     assert bench.trained(name)["TrainingJobStatus"] == "Completed"
     until(lambda: status(bench, name) == "Terminated")
+
+
+def test_without_a_sandbox_the_variable_leads_to_the_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    server = ClaryServer(short_home(tmp_path_factory), settings={"CLARY_ISOLATION": "none"})
+    server.start()
+    try:
+        bench = Workbench(server)
+        script = CACHED.replace('assert str(folder) == "/opt/ml/sagemaker/warmpoolcache"\n', "")
+        for number in (1, 2):
+            name = bench.train(script, **pool(600))
+            kept(bench, name)
+            assert f"found {number}" in bench.log(name)
+    finally:
+        server.stop()
+
+
+def test_the_training_jobs_of_a_tuning_job_share_a_pool(bench: Workbench) -> None:
+    request = bench.request(CACHED + "print('loss=' + os.environ['SM_HP_RATE'] + ';')\n", **pool(600))
+    algorithm = {**request["AlgorithmSpecification"], "MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*?);"}]}
+    definition = {
+        "StaticHyperParameters": request["HyperParameters"],
+        "AlgorithmSpecification": algorithm,
+        **{name: request[name] for name in ("RoleArn", "OutputDataConfig", "ResourceConfig", "StoppingCondition")},
+    }
+    definition["RoleArn"] = bench.new_role(allow("s3:*"))
+    name = request["TrainingJobName"][:20]
+    rates = {"Name": "rate", "MinValue": "0", "MaxValue": "1"}
+    bench.sagemaker.create_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name,
+        HyperParameterTuningJobConfig={
+            "Strategy": "Random",
+            "ResourceLimits": {"MaxParallelTrainingJobs": 1, "MaxNumberOfTrainingJobs": 2},
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+            "ParameterRanges": {"ContinuousParameterRanges": [rates]},
+        },
+        TrainingJobDefinition=definition,
+    )
+    describe = bench.sagemaker.describe_hyper_parameter_tuning_job
+    until(
+        lambda: ended(describe(HyperParameterTuningJobName=name), "HyperParameterTuningJobStatus"),
+    )
+    listed = bench.sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    first, second = sorted(job["TrainingJobName"] for job in listed["TrainingJobSummaries"])
+    assert bench.describe(first)["WarmPoolStatus"]["ReusedByJob"] == second
+    assert "found 2" in bench.log(second)
+    end(bench, second)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clary import warm_pools
 from clary.controllers.capacity import Capacity, Need
 from clary.controllers.training_job import TrainingJobController
 from clary.quotas import TRAINING, WARM_POOL, Quota, Quotas
@@ -54,7 +55,8 @@ class Line:
         """A job that ran and ended; its cleaning is the next step."""
 
         def ended(record: Record) -> Record:
-            observed = {**record.observed, "TrainingStartTime": record.created}
+            transitions = [*record.observed["SecondaryStatusTransitions"], {"Status": "Downloading"}]
+            observed = {**record.observed, "SecondaryStatusTransitions": transitions}
             observed |= {"FailureReason": reason} if reason else {}
             return replace(record, status=status, observed=observed)
 
@@ -218,6 +220,14 @@ def test_instances_are_kept_unless_they_may_be_to_blame(line: Line, status: str,
     assert line.status("one") == expected
 
 
+def test_a_job_that_never_had_instances_keeps_none(line: Line) -> None:
+    line.create("one")
+    line.sagemaker.stop_training_job(TrainingJobName="one")
+    for _ in range(2):
+        line.step("one")
+    assert line.status("one") == "Terminated"
+
+
 def test_pools_count_as_usage_and_have_a_quota_of_their_own(line: Line) -> None:
     quotas = Quotas(line.platform, *PLACE)
     training, pools = (Quota(purpose, "ml.m5.large") for purpose in (TRAINING, WARM_POOL))
@@ -240,6 +250,14 @@ def test_without_room_in_the_quota_nothing_is_kept(line: Line) -> None:
     finally:
         line.platform.settings = settings
     assert (line.status("one"), line.status("two")) == ("Available", "Terminated")
+
+
+def test_a_pool_does_not_last_for_more_than_28_days(line: Line) -> None:
+    line.create("one", keep_alive=3600)
+    record = line.record("one")
+    end = record.created + timedelta(days=28)
+    assert warm_pools.kept(record, end - timedelta(hours=2)).due == end - timedelta(hours=1)
+    assert warm_pools.kept(record, end - timedelta(seconds=10)).due == end
 
 
 def test_jobs_are_listed_by_the_status_of_their_pool(line: Line) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -186,3 +186,37 @@ def test_pages_joined_are_the_whole(
         joined += part
     assert joined == whole
     assert len(whole) == len(names)
+
+
+def test_flags_and_what_was_seen_select_and_numbers_add_up(records: Records) -> None:
+    def job(name: str, count: int | None, spot: bool | None, pool: str, **changes: Any) -> None:
+        resources = {"InstanceType": "ml.m5.large", **({} if count is None else {"InstanceCount": count})}
+        spec = {"ResourceConfig": resources, **({} if spot is None else {"Spot": spot})}
+        records.create(record(name, spec=spec, observed={"Pool": {"Status": pool}}, **changes))
+
+    job("a", 2, False, "InUse", due=NOW)
+    job("b", None, None, "Available", due=NOW)
+    job("c", 4, True, "Available")
+    query = Query("model", ACCOUNT, REGION, where=(("ResourceConfig.InstanceType", "ml.m5.large"),))
+
+    def total(**changes: Any) -> int:
+        chosen = replace(query, where=(*query.where, *changes.pop("where", ())), **changes)
+        return records.total(chosen, "ResourceConfig.InstanceCount")
+
+    assert total() == 7
+    assert total(where=(("Spot", True),)) == 4
+    assert total(where=(("Spot", False),)) == 3
+    assert total(seen=(("Pool.Status", "Available"),)) == 5
+    assert total(seen=(("Pool.Status", "Available"),), waiting=True) == 1
+    assert total(where=(("Spot", "x"),)) == 0
+
+
+def test_what_is_written_together_counts_together_or_not_at_all(records: Records) -> None:
+    with pytest.raises(ZeroDivisionError), records.together():
+        records.create(record("a"))
+        raise ZeroDivisionError
+    assert records.get("model", ACCOUNT, REGION, "a") is None
+    with records.together():
+        records.create(record("a"))
+        records.create(record("b"))
+    assert len(records.all(Query("model", ACCOUNT, REGION))) == 2

@@ -100,6 +100,7 @@ class WarmPools:
 
 def lasts(record: Record) -> bool:
     """Whether the instances of a job that has ended are to be kept."""
-    launched = "TrainingStartTime" in record.observed or "From" in record.observed[POOL]
+    begun = (entry["Status"] for entry in record.observed["SecondaryStatusTransitions"])
+    launched = "From" in record.observed[POOL] or "Downloading" in begun
     sound = record.status != "Failed" or record.observed.get("FailureReason", "").startswith(SOUND)
     return launched and sound and warm_pools.keep_alive_s(record.spec) > 0

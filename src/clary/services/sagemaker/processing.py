@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from clary.controllers import states
 from clary.errors import ValidationException
 from clary.quotas import PROCESSING
+from clary.services.service import in_thread
 
 from . import kinds
 from .jobs import check_quota, check_role, delete_finished, finder, s3_uri, stop
@@ -27,6 +28,7 @@ NAME_BYTES = 255
 class Processing(Family):
     """Processing jobs: a command over inputs from S3, with outputs to S3."""
 
+    @in_thread
     def create_processing_job(
         self, ctx: Context, request: api.CreateProcessingJobRequest
     ) -> api.CreateProcessingJobResponse:

@@ -9,6 +9,7 @@ from clary.controllers import states
 from clary.errors import NotSupported, ValidationException
 from clary.expressions import Expression
 from clary.quotas import SPOT, SPOT_FLAG, TRAINING
+from clary.services.service import in_thread
 from clary.warm_pools import claim
 
 from . import kinds, pools
@@ -33,6 +34,7 @@ TAKEN = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
 class Training(Family):
     """Training jobs: script mode, built-in algorithms and commands of one's own."""
 
+    @in_thread
     def create_training_job(self, ctx: Context, request: api.CreateTrainingJobRequest) -> api.CreateTrainingJobResponse:
         """Checks what can be checked at once and hands the job to its controller."""
         find_image = finder(self._platform, ctx)

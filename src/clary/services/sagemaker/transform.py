@@ -8,6 +8,7 @@ from clary import json_path
 from clary.controllers import states
 from clary.errors import ValidationException
 from clary.quotas import TRANSFORM
+from clary.services.service import in_thread
 
 from . import kinds
 from .jobs import check_quota, s3_uri, stop
@@ -25,6 +26,7 @@ FAMILIES = {"text/csv": "CSV", "application/json": "JSON", "application/jsonline
 class Transform(Family):
     """Transform jobs: predictions for everything below an S3 prefix."""
 
+    @in_thread
     def create_transform_job(self, ctx: Context, request: Document) -> Document:
         """Checks what can be checked at once and hands the job to its controller."""
         find(self._platform, ctx, MODEL, request["ModelName"])
