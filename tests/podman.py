@@ -26,6 +26,8 @@ default_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]
 [engine]
 cgroup_manager = "cgroupfs"
 runtime = "runc"
+[network]
+network_config_dir = "{folder}/networks"
 """
 
 
@@ -80,7 +82,7 @@ class Podman:
 def podman(folder: Path) -> Iterator[Podman]:
     """A podman with its service; all that it keeps is taken away again."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    (folder / "containers.conf").write_text(SETTINGS.format(files=files))
+    (folder / "containers.conf").write_text(SETTINGS.format(files=files, folder=folder))
     found = Podman(folder)
     try:
         with found.serving():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import podman, rootfs
 from tests.acceptance.test_images import PULL, pushed, train
-from tests.acceptance.workbench import Workbench, allow
+from tests.acceptance.workbench import Workbench, allow, unique, until
 from tests.conftest import short_home
 from tests.oci import Registry, image, layer, sender
 from tests.server import ClaryServer
@@ -24,6 +28,30 @@ TRAIN = b"""#!/bin/sh
 echo "ARGUMENTS $@ IN $(pwd) WITH $COLOUR $TASTE"
 cat /opt/ml/input/data/train/rows > /opt/ml/model/rows
 test -z "$FAIL" || { echo "out of luck" > /opt/ml/output/failure; exit 3; }
+"""
+
+
+SERVE = b"""
+import http.server, json, os, signal, sys, urllib.request
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.answer(b"")
+    def do_POST(self):
+        health = urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/_clary/health").status
+        asked = urllib.request.Request(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+            headers={"authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]})
+        role = json.load(urllib.request.urlopen(asked))["RoleArn"]
+        sent = self.rfile.read(int(self.headers["content-length"])).decode()
+        model = open("/opt/ml/model/weights").read()
+        self.answer(json.dumps({"sent": sent, "model": model, "argv": sys.argv[1:], "health": health,
+                                "role": role}).encode())
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
 """
 
 
@@ -72,3 +100,59 @@ def test_a_training_job_runs_in_a_container(plain: Workbench, engine: Podman, ro
 def test_a_failure_is_told_in_the_words_of_the_image(plain: Workbench, role: str, trainer: str) -> None:
     job = plain.trained(train(plain, role, trainer, Environment={"FAIL": "1"}))
     assert job["FailureReason"] == "AlgorithmError: out of luck, exit code: 3"
+
+
+def test_an_endpoint_serves_from_containers(plain: Workbench, engine: Podman, role: str, registry: Registry) -> None:
+    system = rootfs.python("http.server", "json", "urllib.request", "socketserver")
+    what = image(system, layer(("serve.py", SERVE)), Entrypoint=["python3", "/serve.py"])
+    uri = pushed(registry, plain.server.client("ecr"), what)
+    name = unique("own")
+    artefact = plain.put(f"{name}/model.tar.gz", layer(("weights", b"42")))
+    container = {"Image": uri, "ModelDataUrl": artefact}
+    plain.sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+    endpoint = plain.endpoint(name, InitialInstanceCount=2)
+    described = plain.settled(endpoint)
+    assert described["EndpointStatus"] == "InService", described.get("FailureReason")
+    for _ in range(4):
+        assert json.loads(plain.ask(endpoint, "1,2")) == {
+            "sent": "1,2", "model": "42", "argv": ["serve"], "health": 200, "role": role,
+        }  # fmt: skip
+    plain.sagemaker.delete_endpoint(EndpointName=endpoint)
+    until(lambda: engine.containers() == [] or None)
+
+
+def test_a_container_outlives_the_server(plain: Workbench, engine: Podman, role: str, trainer: str) -> None:
+    algorithm = {
+        "ContainerEntrypoint": [
+            "/bin/sh",
+            "-c",
+            "echo BEGUN; while test ! -e /opt/ml/model/go; do sleep 0.1; done; echo DONE",
+        ]
+    }
+    name = train(plain, role, trainer, algorithm)
+    until(lambda: plain.log(name) == ["BEGUN"] or None)
+    plain.server.kill()
+    plain.server.start()
+    assert len(engine.containers()) == 1
+    for place in plain.server.home.glob(f"workloads/**/{name}/**/ml/model"):
+        (place / "go").touch()
+    assert plain.trained(name)["TrainingJobStatus"] == "Completed"
+    assert plain.log(name) == ["BEGUN", "DONE"]
+
+
+def test_a_stopped_job_leaves_no_container(plain: Workbench, engine: Podman, role: str, trainer: str) -> None:
+    script = "trap 'echo TOLD; exit 0' TERM; echo BEGUN; while true; do sleep 0.1; done"
+    name = train(plain, role, trainer, {"ContainerEntrypoint": ["/bin/sh", "-c", script]})
+    until(lambda: plain.log(name) == ["BEGUN"] or None)
+    plain.sagemaker.stop_training_job(TrainingJobName=name)
+    assert plain.trained(name)["TrainingJobStatus"] == "Stopped"
+    assert plain.log(name) == ["BEGUN", "TOLD"]
+    assert engine.containers() == []
+
+
+def test_the_doctor_tells_which_engine_runs_images(plain: Workbench, engine: Podman) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "clary.cli", "doctor", "--home", str(plain.server.home)],
+        env={**os.environ, **plain.server.settings}, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert f"run in the container engine at {engine.socket}" in done.stdout

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clary.agent import bundle
-from clary.agent.workload import Archive, Container
+from clary.agent.workload import SERVE_SOCKET, Archive, Container
 from clary.compute.engine_images import EngineImages, Layer
 from tests import podman, rootfs
 from tests.compute.conftest import MIB
+from tests.compute.test_container import get
 from tests.oci import image, layer
 
 if TYPE_CHECKING:
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
     from tests.podman import Podman
 
     from .conftest import Bench
+
+SERVER = b"""
+import http.server, json, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"name": os.environ["NAME"], "path": self.path}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
 
 pytestmark = pytest.mark.skipif(bool(podman.refusal()), reason=podman.refusal())
 
@@ -104,6 +117,21 @@ def test_an_isolated_workload_has_no_network(plain_bench: Bench, shell: Containe
 def test_hosts_know_each_other(plain_bench: Bench, shell: Container) -> None:
     _, lines = run(plain_bench, shell, "cat /etc/hosts", hosts={"algo-1": "127.1.2.3", "algo-2": "127.1.2.4"})
     assert {"127.1.2.3 algo-1", "127.1.2.4 algo-2"} <= {" ".join(line.split()) for line in lines}
+
+
+def test_a_server_is_reached_by_its_socket(plain_bench: Bench, engine: Podman, images: EngineImages) -> None:
+    system = image(rootfs.python("http.server", "json"), layer(("serve.py", SERVER)))
+    container = Container(engine=engine.socket, image=brought(images, system), port=8080)
+    for name in ("one", "two"):
+        plain_bench.start(name, "python3", "/serve.py", container=container, cwd="/", env={"NAME": name})
+    for name in ("one", "two"):
+        assert f'"name": "{name}"'.encode() in get(plain_bench.folder / name / "run" / SERVE_SOCKET)
+
+
+def test_a_server_without_a_network_is_refused(plain_bench: Bench, shell: Container) -> None:
+    container = Container(engine=shell.engine, image=shell.image, port=8080)
+    seen, _ = run(plain_bench, container, "true", network=False)
+    assert (seen.reason, "needs a sandbox" in seen.message) == ("sandbox", True)
 
 
 def test_hosts_of_an_isolated_cluster_are_refused(plain_bench: Bench, shell: Container) -> None:

@@ -9,9 +9,10 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clary.agent import archive, bundle, engine_container
+from clary.agent import archive, bundle, engine_container, engine_network
 from clary.agent.engine_api import Engine, EngineError
 from clary.agent.logs import LogWriter
 from clary.agent.status import Status
@@ -25,7 +26,9 @@ _FOLDER_S = 2.0
 """How often to look whether the state folder is still there."""
 _SILENCE_S = 60.0
 """How long an engine may be away, for a new version of it for instance, while its containers run."""
-_AGAIN_S = 1.0
+_AGAIN_S = 0.5
+_REMOVALS = 5
+"""How often to try to take a container away."""
 _KILLED = 128 + signal.SIGKILL
 _FULL_BYTES = 1 << 16
 """A workload that fails with less room than this left has probably failed for want of it."""
@@ -39,8 +42,17 @@ def name_of(task: Task) -> str:
 def discard(task: Task) -> None:
     """Take the container of a task away, whatever it does."""
     assert task.workload.container is not None  # noqa: S101  # the caller asked
-    with suppress(OSError):
-        Engine(task.workload.container.engine).remove(name_of(task))
+    engine = Engine(task.workload.container.engine)
+    for _ in range(_REMOVALS):
+        try:
+            engine.remove(name_of(task))
+        except EngineError:
+            # What a container has mounted may be in use for a moment longer.
+            time.sleep(_AGAIN_S)
+        except OSError:
+            return
+        else:
+            return
 
 
 class Attendant:
@@ -50,8 +62,9 @@ class Attendant:
         assert task.workload.container is not None  # noqa: S101  # the caller asked
         self._task = task
         self._workload = task.workload
+        self._container = task.workload.container
         self._folder = task.workload.bundle
-        self._engine = Engine(task.workload.container.engine)
+        self._engine = Engine(self._container.engine)
         self._name = name_of(task)
         self._status = Status(task)
         self._log = LogWriter(self._folder / bundle.LOG, task.workload.log_bytes)
@@ -80,13 +93,18 @@ class Attendant:
 
     def _start(self) -> None:
         self._start_feeders()
-        specification = engine_container.specification(self._task, self._engine.describe())
+        task, port = self._task, self._container.port
+        if port:
+            task = replace(task, workload=engine_network.lead_out(self._workload, self._engine))
+        specification = engine_container.specification(task, self._engine.describe())
         engine_container.let_write(self._workload)
         self._engine.remove(self._name)
         self._engine.create(self._name, specification)
         output = self._engine.attach(self._name)
         self._engine.start(self._name)
         started_at = time.time()
+        if port:
+            engine_network.lead_in(self._workload, self._engine.published(self._name, port))
         if self._workload.timeout_s is not None:
             self._timeout_at = time.monotonic() + self._workload.timeout_s
         self._status.tell("running", started_at=started_at)

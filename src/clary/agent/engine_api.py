@@ -64,6 +64,19 @@ class Engine:
         with _tolerated(404, 409):
             self._ask("DELETE", f"/images/{name}")
 
+    def make_network(self, name: str, subnet: str, gateway: str) -> None:
+        """Make a network in which containers reach this machine at `gateway`, unless it is there."""
+        with _tolerated(404):
+            self._ask("GET", f"/networks/{name}")
+            return
+        ranges = {"Config": [{"Subnet": subnet, "Gateway": gateway}]}
+        with _tolerated(409):
+            self._ask("POST", "/networks/create", {"Name": name, "Driver": "bridge", "IPAM": ranges})
+
+    def published(self, name: str, port: int) -> int:
+        """Where on this machine a port of a running container is reached."""
+        return int(self.inspect(name)["NetworkSettings"]["Ports"][f"{port}/tcp"][0]["HostPort"])
+
     def create(self, name: str, specification: Mapping[str, Any]) -> None:
         """Make a container."""
         self._ask("POST", f"/containers/create?name={name}", specification)

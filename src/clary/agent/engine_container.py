@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clary.agent import init, sandbox
-from clary.agent.workload import ML_ROOT
+from clary.agent import engine_network, init, sandbox
+from clary.agent.workload import ML_ROOT, RUN_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +30,9 @@ def specification(task: Task, machine: Mapping[str, Any]) -> dict[str, Any]:
     workload = task.workload
     assert workload.container is not None  # noqa: S101  # the caller asked
     if len(workload.hosts) > 1 and not (workload.network and _LINUX):
-        raise OSError("several hosts that share a network of their own need sandboxes, not containers of an engine")
+        raise OSError("hosts that share a network of their own need sandboxes, not containers of an engine")
+    if workload.container.port and not workload.network:
+        raise OSError("a model server without a network needs a sandbox, not a container of an engine")
     return {
         "Image": workload.container.image,
         "Entrypoint": list(workload.command),
@@ -42,14 +44,18 @@ def specification(task: Task, machine: Mapping[str, Any]) -> dict[str, Any]:
         "Labels": {LABEL: workload.id},
         "AttachStdout": True,
         "AttachStderr": True,
+        "ExposedPorts": {port: {} for port in _ports(workload)},
         "HostConfig": {
             "NetworkMode": _network(workload),
+            "PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}] for port in _ports(workload)},
             "ExtraHosts": [f"{name}:{address}" for name, address in workload.hosts.items()],
             "Mounts": list(_mounts(workload)),
             # What it prints is kept by its agent.
             "LogConfig": {"Type": "none"},
             "SecurityOpt": ["no-new-privileges", "label=disable"],
             "OomScoreAdj": 500,
+            # A first process that passes signals on: one alone ignores those that it does not handle.
+            "Init": bool(machine.get("InitBinary")),
             **_limits(workload, machine),
         },
     }
@@ -59,19 +65,27 @@ def let_write(workload: Workload) -> None:
     """Let the user of an image, whose number is not known here, write where results are expected."""
     outputs = [workload.bundle / "ml" / Path(path).relative_to(ML_ROOT) for path in init.OUTPUTS]
     own = [bind.source for bind in workload.binds if bind.writable and bind.source.is_relative_to(workload.bundle)]
-    for folder in (*outputs, *own, workload.bundle / "run"):
+    for folder in (*outputs, *own):
         for path, _, _ in os.walk(folder):
             Path(path).chmod(0o777)
+
+
+def _ports(workload: Workload) -> list[str]:
+    port = workload.container.port if workload.container else 0
+    return [f"{port}/tcp"] if port else []
 
 
 def _network(workload: Workload) -> str:
     if not workload.network:
         return "none"
+    if _ports(workload):
+        return engine_network.NAME
     return "host" if _LINUX else "bridge"
 
 
 def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
-    for bind in (*sandbox.contents(workload.bundle), *workload.binds):
+    shown = (bind for bind in sandbox.contents(workload.bundle) if bind.target != RUN_ROOT)
+    for bind in (*shown, *workload.binds):
         source = str(bind.source.resolve())
         yield {"Type": "bind", "Source": source, "Target": bind.target, "ReadOnly": not bind.writable}
 

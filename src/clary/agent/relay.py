@@ -36,15 +36,23 @@ def run(channel: socket.socket, forwards: Sequence[Forward]) -> NoReturn:
 
 def lead_in(path: str, port: int) -> None:
     """Begin a process that carries connections to a Unix socket on to a port of the network that it is in."""
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(128)
+    begin([listener], [f"127.0.0.1:{port}"])
+
+
+def begin(listeners: Sequence[socket.socket], targets: Sequence[str]) -> None:
+    """Begin a process that carries connections to each of the listeners on to a target, until this one ends."""
     if os.fork():
+        for listener in listeners:
+            listener.close()
         return
     try:
         linux.die_with_parent(signal.SIGKILL)
-        Path(path).unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(path)
-        listener.listen(128)
-        asyncio.run(_serve([listener], [f"127.0.0.1:{port}"]))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        asyncio.run(_serve(listeners, targets))
     finally:
         os._exit(0)
 

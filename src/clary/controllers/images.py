@@ -105,10 +105,12 @@ class OwnImage:
         inside = self.inside(workload, ("serve",), {})
         assert inside.container is not None  # noqa: S101  # just made
         container = replace(inside.container, port=PORT)
-        if container.engine or not workload.network:
+        if not workload.network:
             return replace(inside, container=container)
         address = urlsplit(endpoint)
         platform = Forward(_LOOPBACK, address.port or 80, f"{address.hostname}:{address.port}")
+        if container.engine:
+            return replace(inside, container=container, forwards=(platform,))
         forwards = (platform, Forward(_LOOPBACK, _PROXY_PORT, PROXY))
         env = {**_PROXY_VARIABLES, **inside.env}
         return replace(inside, container=container, env=env, network=False, forwards=forwards)
