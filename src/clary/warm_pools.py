@@ -46,7 +46,7 @@ def claim(records: Records, place: tuple[str, str], name: str, spec: Members, no
     """
     for earlier in _kept(records, place, spec):
         if now < moment(earlier, "Until") and _traits(earlier.spec) == _traits(spec):
-            records.update(replace(ended(earlier, "Reused", now, ReusedByJob=name), due=None))
+            records.update(replace(ended(earlier, "Reused", now, ReusedByJob=name), due=now))
             pool = {key: earlier.observed[POOL][key] for key in ("Id", "Began")}
             return {STATUS: {"Status": "InUse"}, POOL: {**pool, "From": earlier.name}}
     if not keep_alive_s(spec):

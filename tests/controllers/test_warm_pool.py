@@ -110,6 +110,7 @@ def test_a_pool_goes_from_job_to_job(line: Line) -> None:
     assert line.status("two") == "Terminated"
     line.step("one")
     assert line.pool("one") == told
+    assert line.record("one").due is None
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,8 @@ def test_a_pool_keeps_its_place_in_the_line(line: Line) -> None:
     line.step("one")
     assert line.capacity.place(other, Need(2), now) == 1
     line.create("two")
+    line.step("one")
+    assert line.capacity.place(other, Need(2), now) == 1
     line.step("two")
     assert line.capacity.place(two, Need(2), now) == 0
     assert line.capacity.place(other, Need(2), now) == 1
@@ -164,6 +167,8 @@ def test_a_job_that_is_stopped_before_its_turn_holds_no_place_twice(line: Line) 
         line.step("two")
     assert line.sagemaker.describe_training_job(TrainingJobName="two")["TrainingJobStatus"] == "Stopped"
     assert line.status("two") == "Terminated"
+    line.step("one")
+    assert line.record("one").due is None
     assert line.capacity.place("other", Need(2), line.platform.clock.now()) == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from clary import warm_pools
@@ -23,7 +24,7 @@ from clary.controllers.frameworks import in_framework
 from clary.controllers.identity import SECRET, environment
 from clary.controllers.images import own_image
 from clary.controllers.inputs.channel import of_training
-from clary.controllers.job import INTERRUPT, OVERDUE, JobController, attempt, trained_s
+from clary.controllers.job import INTERRUPT, LINE_LOOK_S, OVERDUE, JobController, attempt, trained_s
 from clary.controllers.joblog import final, keep, measure
 from clary.controllers.staging import Stager, StagingError, unpack
 from clary.controllers.warm_pool import CACHE, CACHE_VARIABLE, WarmPools
@@ -77,10 +78,13 @@ class TrainingJobController(JobController):
 
     def step(self, record: Record, now: datetime) -> Record | None:
         """Takes the next step of a job, or of the warm pool that it has left."""
-        if record.status not in self.states.terminal or warm_pools.status(record) not in {"Available", "Reused"}:
+        how = warm_pools.status(record)
+        if record.status not in self.states.terminal or how not in {"Available", "Reused"}:
             return super().step(record, now)
-        if warm_pools.status(record) == "Reused":
-            return replace(record, due=None)
+        # The platform may have died before everything was gone.
+        record = self._removed(record)
+        if how == "Reused":
+            return self._follow_on(record, now)
         self._capacity.hold(self.job_id(record), self.need(record))
         record = self._pools.wait(record, now)
         if warm_pools.status(record) != "Available":
@@ -96,16 +100,24 @@ class TrainingJobController(JobController):
         return 0
 
     def _clean(self, record: Record) -> Record:
-        record = self._pools.keep(self._removed(record), self._platform.clock.now())
-        if warm_pools.status(record) == "Available":
+        if POOL in record.observed:
             self._capacity.hold(self.job_id(record), self.need(record))
-        else:
+        # The next job may take the pool over from here on, while this one is still being removed.
+        record = self._pools.keep(record, self._platform.clock.now())
+        kept = warm_pools.status(record) == "Available"
+        if not kept:
             self._capacity.leave(self.job_id(record))
-        earlier = _earlier(record)
-        if earlier is not None:
-            # It is still there when this job was stopped before its turn.
-            self._capacity.leave(self.job_id(earlier))
-        return record
+        return replace(self._removed(record), due=record.due if kept else None)
+
+    def _follow_on(self, record: Record, now: datetime) -> Record:
+        """Holds the place of a job until the one that has its pool runs in it, or will not."""
+        later = self._platform.records.get(
+            record.kind, record.account, record.region, record.observed[warm_pools.STATUS]["ReusedByJob"]
+        )
+        if later is not None and later.status == "InProgress" and "Handles" not in later.observed:
+            return replace(record, due=now + timedelta(seconds=LINE_LOOK_S))
+        self._capacity.leave(self.job_id(record))
+        return replace(record, due=None)
 
     def instances(self, record: Record) -> tuple[str, int]:
         """As the job asks for."""
