@@ -103,7 +103,7 @@ def test_a_failure_is_told_in_the_words_of_the_image(plain: Workbench, role: str
 
 
 def test_an_endpoint_serves_from_containers(plain: Workbench, engine: Podman, role: str, registry: Registry) -> None:
-    system = rootfs.python("http.server", "json", "urllib.request", "socketserver")
+    system = rootfs.python("http.server", "json", "signal", "urllib.request", "socketserver")
     what = image(system, layer(("serve.py", SERVE)), Entrypoint=["python3", "/serve.py"])
     uri = pushed(registry, plain.server.client("ecr"), what)
     name = unique("own")
