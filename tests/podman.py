@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -31,9 +30,10 @@ network_config_dir = "{folder}/networks"
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Podman:
     folder: Path
+    service: subprocess.Popen[bytes] | None = None
 
     @property
     def socket(self) -> str:
@@ -58,24 +58,24 @@ class Podman:
         )  # fmt: skip
         return done.stdout.split()
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """While its service runs."""
+    def start(self) -> None:
+        """Begin the service."""
         Path(self.socket).unlink(missing_ok=True)
         command = self.command("system", "service", "-t", "0", f"unix://{self.socket}")
         with (self.folder / "service.log").open("ab") as log:
             # Monitors of containers leave a file where they begin when memory is short.
-            process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + START_TIMEOUT_S
-            while not _answers(self.engine):
-                assert process.poll() is None, (self.folder / "service.log").read_text()
-                assert time.monotonic() < deadline, "podman does not answer"
-                time.sleep(0.02)
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+            self.service = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _answers(self.engine):
+            assert self.service.poll() is None, (self.folder / "service.log").read_text()
+            assert time.monotonic() < deadline, "podman does not answer"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the service; containers go on."""
+        assert self.service is not None
+        self.service.kill()
+        self.service.wait()
 
 
 @contextmanager
@@ -85,14 +85,13 @@ def podman(folder: Path) -> Iterator[Podman]:
     (folder / "containers.conf").write_text(SETTINGS.format(files=files, folder=folder))
     found = Podman(folder)
     try:
-        with found.serving():
-            yield found
+        found.start()
+        yield found
     finally:
+        found.stop()
         # It knows what it has mounted.
-        subprocess.run(
-            found.command("rm", "-a", "-f", "-t", "0"), env=found.environment, check=False, capture_output=True
-        )
-        subprocess.run(found.command("system", "reset", "-f"), env=found.environment, check=False, capture_output=True)
+        for arguments in (("rm", "-a", "-f", "-t", "0"), ("network", "prune", "-f"), ("system", "reset", "-f")):
+            subprocess.run(found.command(*arguments), env=found.environment, check=False, capture_output=True)
 
 
 def refusal() -> str:

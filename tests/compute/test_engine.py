@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import select
+import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +194,40 @@ def test_a_workload_whose_agent_died_is_lost(plain_bench: Bench, engine: Podman,
     os.kill(pid, signal.SIGKILL)
     seen = plain_bench.wait(handle)
     assert seen.reason == "lost"
+    assert engine.containers() == []
+
+
+def test_an_engine_may_be_away_for_a_while(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    model = plain_bench.folder / "image" / "ml" / "model"
+    model.mkdir(parents=True)
+    command = "echo ready; until test -e /opt/ml/model/go; do sleep 0.05; done; echo done; exit 5"
+    handle = plain_bench.start("image", "sh", "-c", command, container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    engine.stop()
+    (model / "go").touch()
+    engine.start()
+    seen = plain_bench.wait(handle)
+    assert (seen.exit_code, seen.reason) == (5, "")
+    assert engine.containers() == []
+
+
+def test_a_container_that_somebody_removes_is_lost(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    handle = plain_bench.start("image", "sh", "-c", "echo ready; sleep 600", container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    engine.engine.remove(engine.containers()[0])
+    seen = plain_bench.wait(handle)
+    assert (seen.reason, seen.exit_code) in {("lost", None), ("oom", 137)}
+
+
+def test_nothing_outlives_its_folder(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    plain_bench.start("image", "sh", "-c", "echo ready; sleep 600", container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    agent = bundle.agent_pid(plain_bench.folder / "image")
+    assert agent is not None
+    end = os.pidfd_open(agent)
+    shutil.rmtree(plain_bench.folder / "image")
+    assert select.select([end], [], [], 20)[0]
+    os.close(end)
     assert engine.containers() == []
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FOLDER_S = 2.0
 """How often to look whether the state folder is still there."""
-_SILENCE_S = 60.0
+_AWAY_S = 60.0
 """How long an engine may be away, for a new version of it for instance, while its containers run."""
 _AGAIN_S = 0.5
 _REMOVALS = 5
@@ -72,6 +72,7 @@ class Attendant:
         self._events: queue.SimpleQueue[bool] = queue.SimpleQueue()
         """Something has happened; true: the container has ended."""
         self._exit_code: int | None = None
+        self._out_of_memory = False
         self._reason = ""
         self._message = ""
         self._kill_at: float | None = None
@@ -103,8 +104,8 @@ class Attendant:
         output = self._engine.attach(self._name)
         self._engine.start(self._name)
         started_at = time.time()
-        if port:
-            engine_network.lead_in(self._workload, self._engine.published(self._name, port))
+        if port and (published := self._engine.published(self._name, port)):
+            engine_network.lead_in(self._workload, published)
         if self._workload.timeout_s is not None:
             self._timeout_at = time.monotonic() + self._workload.timeout_s
         self._status.tell("running", started_at=started_at)
@@ -118,22 +119,34 @@ class Attendant:
 
     def _follow(self, output: Iterator[bytes]) -> None:
         """Keep what the container prints, and wait for its end."""
-        silent_until = time.monotonic() + _SILENCE_S
-        while self._exit_code is None and time.monotonic() < silent_until:
+        try:
+            self._keep(output)
+        except OSError as error:
+            self._message = str(error)
+        finally:
+            self._events.put(True)
+
+    def _keep(self, output: Iterator[bytes]) -> None:
+        away_until = float("inf")
+        while self._exit_code is None:
             try:
                 for data in output:
                     self._log.feed(data)
-                    silent_until = time.monotonic() + _SILENCE_S
-                self._exit_code = self._engine.wait(self._name)
-            except EngineError as error:
-                self._message = str(error)
-                break
-            except OSError as error:
-                self._message = str(error)
+                state = self._engine.wait(self._name)
+                self._exit_code, self._out_of_memory = state["ExitCode"], state["OOMKilled"]
+            except ConnectionError:
+                away_until = min(away_until, time.monotonic() + _AWAY_S)
+                if time.monotonic() >= away_until:
+                    raise
                 time.sleep(_AGAIN_S)
-                with suppress(OSError):
-                    output = self._engine.attach(self._name)
-        self._events.put(True)
+                with suppress(ConnectionError):
+                    output = self._rest()
+                    away_until = float("inf")
+
+    def _rest(self) -> Iterator[bytes]:
+        """What a container still prints when the engine is back; asked only while it runs, as podman begins it anew."""
+        running = self._engine.inspect(self._name)["State"]["Running"]
+        return self._engine.attach(self._name) if running else iter(())
 
     def _tend(self) -> None:
         ended = False
@@ -194,10 +207,9 @@ class Attendant:
 
     def _blame(self, code: int) -> str:
         """What the machine has to do with the end of a workload that nobody asked to end."""
-        with suppress(OSError):
-            # Not every engine tells; but nobody else kills what nobody was asked to kill.
-            if code == _KILLED or self._engine.inspect(self._name)["State"]["OOMKilled"]:
-                return "oom"
+        # Not every engine tells; but nobody else kills what nobody was asked to kill.
+        if self._out_of_memory or code == _KILLED:
+            return "oom"
         return "disk" if shutil.disk_usage(self._folder).free < _FULL_BYTES else ""
 
     def _archive(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +74,9 @@ class Engine:
             self._ask("POST", "/networks/create", {"Name": name, "Driver": "bridge", "IPAM": ranges})
 
     def published(self, name: str, port: int) -> int:
-        """Where on this machine a port of a running container is reached."""
-        return int(self.inspect(name)["NetworkSettings"]["Ports"][f"{port}/tcp"][0]["HostPort"])
+        """Where on this machine a port of a container is reached; 0 when it does not run any more."""
+        places = (self.inspect(name)["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
+        return int(places[0]["HostPort"]) if places else 0
 
     def create(self, name: str, specification: Mapping[str, Any]) -> None:
         """Make a container."""
@@ -93,9 +94,11 @@ class Engine:
         """What is known about a container."""
         return self._ask("GET", f"/containers/{name}/json")  # type: ignore[no-any-return]  # as the API says
 
-    def wait(self, name: str) -> int:
-        """The exit code of a container, waited for; 128 and the signal when one ended it."""
-        return int(self._ask("POST", f"/containers/{name}/wait", timeout_s=None)["StatusCode"])
+    def wait(self, name: str) -> Mapping[str, Any]:
+        """The state of a container once it has ended; 128 and a signal as `ExitCode` if that ended it."""
+        self._ask("POST", f"/containers/{name}/wait", timeout_s=None)
+        # What is answered for one that somebody takes away meanwhile differs; it cannot be inspected any more.
+        return self.inspect(name)["State"]  # type: ignore[no-any-return]  # as the API says
 
     def kill(self, name: str, signal: str) -> None:
         """Send a signal to the command of a running container."""
@@ -157,7 +160,8 @@ class _Connection(HTTPConnection):
 
 def _frames(response: HTTPResponse) -> Iterator[bytes]:
     """The output in the frames of an attached stream, each of which begins with its kind and its length."""
-    with response:
+    # A stream that is cut off ends; whether the container has ended too is asked for afterwards.
+    with response, suppress(HTTPException):
         while len(head := response.read(_FRAME_HEAD_BYTES)) == _FRAME_HEAD_BYTES:
             left = int.from_bytes(head[4:])
             while left and (data := response.read1(min(left, _PIECE_BYTES))):

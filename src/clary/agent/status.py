@@ -40,6 +40,9 @@ class Status:
         while True:
             try:
                 bundle.write(self._folder / bundle.EXIT, self._known, sync=True)
+            except FileNotFoundError:
+                # Somebody has removed the folder, and does not want to know.
+                return
             except OSError:
                 # A full disk may delay the end of a workload; it must not lose it.
                 time.sleep(_AGAIN_S)
