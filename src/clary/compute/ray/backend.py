@@ -14,8 +14,9 @@ from clary.agent.workload import Task
 from clary.compute.base import Handle, Observation, Usage, Workload
 from clary.compute.process import ProcessBackend
 from clary.compute.ray import wire
+from clary.compute.ray.cluster import Unreachable
 from clary.compute.ray.follower import PLACE, ROOM, Follower
-from clary.compute.ray.placement import Placement, Unreachable
+from clary.compute.ray.placement import Placement
 from clary.compute.ray.relay import Relay
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class RayBackend:
             return Observation(phase="gone")
         end = bundle.read(folder / bundle.EXIT)
         if end is not None:
+            self._relay.close(folder)
             return wire.from_json(end)
         self._follow(folder)
         status = bundle.read(folder / bundle.STATUS)

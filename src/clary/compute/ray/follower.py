@@ -17,15 +17,16 @@ from clary.agent import bundle
 from clary.agent.workload import Task
 from clary.compute.base import Observation, Usage
 from clary.compute.ray import wire
+from clary.compute.ray.cluster import Dead, Size, Unreachable, Wish
 from clary.compute.ray.host import LEASE_S
-from clary.compute.ray.placement import Dead, Size, Unreachable, Wish
 from clary.instance_types import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from clary.agent.workload import Workload
-    from clary.compute.ray.placement import Node, Placement
+    from clary.compute.ray.cluster import Node
+    from clary.compute.ray.placement import Placement
     from clary.compute.ray.wire import Address
 
 _LOG = logging.getLogger(__name__)
@@ -151,21 +152,22 @@ class Follower:
         place = bundle.read(self._folder / PLACE) or {}
         waiting = [self._folder.parent / name for name in names] if self.group else [self._folder]
         found: dict[str, Address] = {}
-        begun, placed_at = "begun" in place, 0.0
+        begun, asked, deadline = "begun" in place, False, float("inf")
         while len(found) < len(waiting) and not self._closed.is_set():
             try:
-                if not begun and not placed_at:
+                if not begun and not asked:
                     self._place()
-                    placed_at = time.monotonic()
+                    asked, deadline = True, min(deadline, time.monotonic() + _APPEAR_S)
                 self._look(found, waiting)
             except Unreachable as error:
                 self._tell(Observation(phase="starting", message=f"The Ray cluster does not answer: {error}"))
                 self._closed.wait(1)
             except Dead as error:
-                # One that was asked for just now may not be known by its name yet.
-                if begun or time.monotonic() > placed_at + _APPEAR_S:
+                # One that was asked for just now may not be known by its name yet, or an earlier one still be dying.
+                if begun or time.monotonic() > deadline:
                     raise _lost(f"the host died: {error}") from error
-                self._closed.wait(0.1)
+                asked = False
+                self._closed.wait(0.2)
         self.address = found.get(str(self._folder))
         if not begun:
             self._tell(Observation(phase="starting"))

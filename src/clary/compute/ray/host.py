@@ -51,27 +51,27 @@ _CONFIGS = ("ml/input/config/resourceconfig.json", "ml/config/resourceconfig.jso
 _SIOCGIFADDR = 0x8915
 
 
-class NodeHost:
+class Host:
     """Takes the bundle of one workload in, has it run, and tells what becomes of it.
 
     When this process ends, in whatever way, the workload and its bundle on this node end too.
+
+    Args:
+        name: whose host it is.
+        secret: what every question has to bear.
+        ip: the address of the node.
     """
 
-    def __init__(self, name: str, secret: str) -> None:
-        # Here, so that the platform can read this module where Ray is not installed.
-        import ray  # noqa: PLC0415
-
-        context = ray.get_runtime_context()
-        self._ip: str = ray.util.get_node_ip_address()
-        self._head = context.gcs_address
+    def __init__(self, name: str, secret: str, ip: str) -> None:
+        self._ip = ip
         self._home = Path.home() / ".clary" / "nodes"
-        self._folder = self._home / hashlib.sha256(f"{name}\0{secret}".encode()).hexdigest()[:16]
+        self.folder = self._home / hashlib.sha256(f"{name}\0{secret}".encode()).hexdigest()[:16]
         self._secret = secret
-        bundle.remove(self._folder)
+        bundle.remove(self.folder)
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder.mkdir(mode=0o700)
-        self._tie = tie(self._folder)
-        self._backend = ProcessBackend(self._folder / "backend", probe(folder=self._folder / "probe"), warm=False)
+        self.folder.mkdir(mode=0o700)
+        self._tie = tie(self.folder)
+        self._backend = ProcessBackend(self.folder / "backend", probe(folder=self.folder / "probe"), warm=False)
         self._changed = threading.Event()
         self._backend.on_change(lambda _: self._changed.set())
         self._handle: Mapping[str, Any] | None = None
@@ -81,12 +81,27 @@ class NodeHost:
         self._beginning = threading.Lock()
         self._heard = time.monotonic()
         self._server = _Server((self._ip, 0), self)
-        for task in (self._server.serve_forever, self._watch_lease):
-            threading.Thread(target=task, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def address(self) -> tuple[str, int]:
         """Where it listens for questions."""
         return self._ip, self._server.server_address[1]
+
+    def is_wanted(self, head: str) -> bool:
+        """Whether the workload may go on; `head` is where that of the cluster listens.
+
+        On a node that is cut off it may not, as the platform has it run elsewhere then.
+        """
+        if time.monotonic() - self._heard <= LEASE_S:
+            return True
+        return _reaches(head) and not self._is_forgotten()
+
+    def close(self) -> None:
+        """End the workload, and listen no longer."""
+        self._tie.close()
+        self._server.shutdown()
+        self._server.server_close()
+        self._backend.close()
 
     def answer(self, stream: IO[bytes], connection: socket.socket) -> None:
         """Answer the question that comes through a connection."""
@@ -112,9 +127,9 @@ class NodeHost:
     def _begin(self, question: dict[str, Any], stream: IO[bytes], _: socket.socket) -> None:
         with self._beginning:
             if self._handle is None:
-                wire.receive_files(stream, self._folder)
+                wire.receive_files(stream, self.folder)
                 self._workload = self._adapt(Task.from_json(question["task"]).workload, question)
-                _name_interface(self._folder, self._ip)
+                _name_interface(self.folder, self._ip)
                 self._arrived = self._marks("ml")
                 self._sent = dict(self._arrived)
                 self._handle = self._backend.start(self._workload)
@@ -127,7 +142,7 @@ class NodeHost:
             return
         if question["grace_s"] is not None:
             self._backend.stop(self._handle, question["grace_s"])
-        log = self._folder / bundle.LOG
+        log = self.folder / bundle.LOG
         until = time.monotonic() + question["wait_s"]
         seen = self._backend.poll(self._handle)
         while seen.phase == question["phase"] and _size(log) <= question["log"] and time.monotonic() < until:
@@ -148,23 +163,23 @@ class NodeHost:
         marks = self._marks(CHECKPOINTS)
         names = [name for name, mark in marks.items() if self._sent.get(name) != mark and mark[0] < settled]
         wire.say(stream, {})
-        wire.send_files(stream, self._folder, (name for name in names if not (self._folder / name).is_symlink()))
+        wire.send_files(stream, self.folder, (name for name in names if not (self.folder / name).is_symlink()))
         self._sent.update({name: marks[name] for name in names})
 
     def _results(self, _: dict[str, Any], stream: IO[bytes], __: socket.socket) -> None:
         """Send all that was not there when the workload began, or is different."""
         assert self._workload is not None  # noqa: S101  # it has begun
         marks = self._marks("ml")
-        names = [name for name in wire.names_below(self._folder, "ml") if self._arrived.get(name) != marks.get(name, 0)]
-        packed = [each.target for each in self._workload.archives if (self._folder / each.target).exists()]
+        names = [name for name in wire.names_below(self.folder, "ml") if self._arrived.get(name) != marks.get(name, 0)]
+        packed = [each.target for each in self._workload.archives if (self.folder / each.target).exists()]
         wire.say(stream, {})
-        wire.send_files(stream, self._folder, [*names, *packed])
+        wire.send_files(stream, self.folder, [*names, *packed])
 
     def _serve(self, _: dict[str, Any], stream: IO[bytes], connection: socket.socket) -> None:
         """Carry a connection to the model server."""
         inside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with inside, suppress(OSError):
-            with bundle.address(self._folder / "run" / SERVE_SOCKET) as address:
+            with bundle.address(self.folder / "run" / SERVE_SOCKET) as address:
                 inside.connect(address)
             back = threading.Thread(target=_pump, args=(inside.makefile("rb", 0), connection), daemon=True)
             back.start()
@@ -193,7 +208,7 @@ class NodeHost:
             cpus=cpus,
             memory_bytes=memory_bytes,
             notes=(*_clamped(workload, cpus, memory_bytes, gpus), *workload.notes),
-            bundle=self._folder,
+            bundle=self.folder,
             env=env,
             hosts=question["hosts"] or workload.hosts,
             binds=tuple(self._bind(bind, workload.bundle) for bind in workload.binds),
@@ -203,7 +218,7 @@ class NodeHost:
     def _bind(self, bind: Bind, platform_bundle: Path) -> Bind:
         """A folder of the bundle, or in the place of a cache of the platform's machine one of this node."""
         if bind.source.is_relative_to(platform_bundle):
-            return replace(bind, source=self._folder / bind.source.relative_to(platform_bundle))
+            return replace(bind, source=self.folder / bind.source.relative_to(platform_bundle))
         own = self._home / "kept" / bind.source.name
         own.mkdir(parents=True, exist_ok=True)
         return replace(bind, source=own)
@@ -211,18 +226,12 @@ class NodeHost:
     def _marks(self, folder: str) -> dict[str, list[int]]:
         """Size and time of the files and links below a folder; of folders nothing that changes."""
         marks = {}
-        for name in wire.names_below(self._folder, folder):
+        for name in wire.names_below(self.folder, folder):
             with suppress(OSError):
-                status = (self._folder / name).lstat()
-                is_folder = (self._folder / name).is_dir()
+                status = (self.folder / name).lstat()
+                is_folder = (self.folder / name).is_dir()
                 marks[name] = [0, 0] if is_folder else [status.st_mtime_ns, status.st_size]
         return marks
-
-    def _watch_lease(self) -> None:
-        """End all this when the node is cut off: the platform has the workload run elsewhere then."""
-        while time.monotonic() - self._heard <= LEASE_S or (_reaches(self._head) and not self._is_forgotten()):
-            time.sleep(1)
-        os._exit(1)
 
     def _is_forgotten(self) -> bool:
         """Whether nobody has asked for long about a workload that does not run: the platform is no more."""
@@ -235,12 +244,12 @@ class _Server(ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], host: NodeHost) -> None:
+    def __init__(self, address: tuple[str, int], host: Host) -> None:
         super().__init__(address, partial(_Handler, host))
 
 
 class _Handler(StreamRequestHandler):
-    def __init__(self, host: NodeHost, *args: Any) -> None:
+    def __init__(self, host: Host, *args: Any) -> None:
         self._host = host
         super().__init__(*args)
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from clary.compute.ray.host import NodeHost
+from clary.compute.ray.cluster import Dead, Node, Size, Unreachable
+from clary.compute.ray.host import Host
 from clary.compute.ray.wire import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ray.util.placement_group import PlacementGroup
+
+    from clary.compute.ray.cluster import Wish
 
 _LOG = logging.getLogger(__name__)
 ANSWER_S = 1.0
@@ -27,46 +31,18 @@ ANSWER_S = 1.0
 _T = TypeVar("_T")
 
 
-class Unreachable(Exception):
-    """Ray does not answer; the text tells why."""
+class NodeHost(Host):
+    """A host as an actor; when its process ends, in whatever way, so does the workload."""
 
+    def __init__(self, name: str, secret: str) -> None:
+        super().__init__(name, secret, ray.util.get_node_ip_address())
+        self._head = ray.get_runtime_context().gcs_address
+        threading.Thread(target=self._watch, daemon=True).start()
 
-class Dead(Exception):
-    """A host has died; the text tells why as Ray does."""
-
-
-class Size(NamedTuple):
-    """What a node has, or a host needs."""
-
-    cpus: float
-    memory_bytes: int
-    gpus: float
-
-
-class Node(NamedTuple):
-    """A living machine of the cluster."""
-
-    address: str
-    size: Size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a host needs of the cluster."""
-
-    name: str
-    secret: str
-    size: Size
-    group: str
-    """The hosts that are to run on different nodes bear the same; empty for a host alone."""
-    index: int
-    count: int
-
-    @property
-    def bundle(self) -> dict[str, float]:
-        """The same in Ray's words."""
-        wanted = zip(("CPU", "memory", "GPU"), self.size, strict=True)
-        return {name: value for name, value in wanted if value}
+    def _watch(self) -> None:
+        while self.is_wanted(self._head):
+            time.sleep(1)
+        os._exit(1)
 
 
 class Placement:

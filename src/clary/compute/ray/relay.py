@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clary.compute.ray.follower import Follower
 
 _BLOCK = 1 << 16
+_CONNECT_S = 3.0
 
 
 class Relay:
@@ -23,7 +24,7 @@ class Relay:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._servers: dict[Path, asyncio.Server] = {}
+        self._doors: dict[Path, _Door] = {}
         self._thread = threading.Thread(target=self._loop.run_forever, name="clary-ray-relay", daemon=True)
         self._thread.start()
 
@@ -32,7 +33,7 @@ class Relay:
         asyncio.run_coroutine_threadsafe(self._open(folder, follower), self._loop)
 
     def close(self, folder: Path) -> None:
-        """Listen there no longer."""
+        """Listen there no longer, and hang up on those who wait for an answer."""
         self._loop.call_soon_threadsafe(self._close, folder)
 
     def stop(self) -> None:
@@ -41,25 +42,58 @@ class Relay:
         self._thread.join()
 
     async def _open(self, folder: Path, follower: Follower) -> None:
-        path = folder / "run" / SERVE_SOCKET
-        path.unlink(missing_ok=True)
+        self._close(folder)
+        self._doors[folder] = door = _Door(follower)
         with suppress(OSError):
-            self._servers[folder] = await asyncio.start_unix_server(lambda r, w: _carry(r, w, follower), path)
+            await door.open(folder / "run" / SERVE_SOCKET)
 
     def _close(self, folder: Path) -> None:
-        server = self._servers.pop(folder, None)
-        if server is not None:
-            server.close()
+        door = self._doors.pop(folder, None)
+        if door is not None:
+            door.close()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, follower: Follower) -> None:
-    with suppress(OSError):
-        if follower.address is not None:
-            node_reader, node_writer = await asyncio.open_connection(*follower.address)
-            node_writer.write(json.dumps(follower.ask("serve")).encode() + b"\n")
-            await asyncio.gather(_pump(reader, node_writer), _pump(node_reader, writer))
-            node_writer.close()
-    writer.close()
+class _Door:
+    """The socket of one model server."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def open(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._carry, path)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            node_reader, node_writer = await self._connect()
+        except OSError:
+            self._hang_up(writer)
+            return
+        self._writers.add(node_writer)
+        await asyncio.gather(_pump(reader, node_writer), _pump(node_reader, writer))
+        self._hang_up(writer)
+        self._hang_up(node_writer)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._follower.address is None:
+            raise ConnectionError("the model server has no node yet")
+        async with asyncio.timeout(_CONNECT_S):
+            reader, writer = await asyncio.open_connection(*self._follower.address)
+        writer.write(json.dumps(self._follower.ask("serve")).encode() + b"\n")
+        return reader, writer
+
+    def _hang_up(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

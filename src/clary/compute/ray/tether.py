@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,9 @@ sys.path.insert(0, sys.argv.pop(1))
 from clary.compute.ray.tether import main
 main()
 """
+
+_ATTEMPTS = 100
+_PAUSE_S = 0.1
 
 
 def tie(folder: Path) -> IO[bytes]:
@@ -42,7 +46,12 @@ def tie(folder: Path) -> IO[bytes]:
 def main() -> None:
     """End the workload of the folder that the command line names, and remove the folder."""
     folder = Path(sys.argv[1])
-    backend = ProcessBackend(folder / "tether", Machine(isolation="none"), warm=False)
-    backend.delete({"id": "", "bundle": str(folder)})
-    backend.close()
-    bundle.remove(folder)
+    for _ in range(_ATTEMPTS):
+        backend = ProcessBackend(folder / "tether", Machine(isolation="none"), warm=False)
+        backend.delete({"id": "", "bundle": str(folder)})
+        backend.close()
+        bundle.remove(folder)
+        if not folder.exists():
+            return
+        # What is dying may still have written something.
+        time.sleep(_PAUSE_S)

@@ -52,7 +52,11 @@ class Exchange:
     def __init__(self, address: Address, question: Mapping[str, Any], timeout_s: float) -> None:
         self._socket = socket.create_connection(address, timeout_s)
         self.stream = cast("IO[bytes]", self._socket.makefile("rwb"))
-        say(self.stream, question)
+        try:
+            say(self.stream, question)
+        except OSError:
+            self._socket.close()
+            raise
 
     def answer(self) -> dict[str, Any]:
         """What the host answers; its bytes can be read from `stream` then.
