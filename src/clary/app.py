@@ -172,7 +172,7 @@ def build(settings: Settings, clock: Clock) -> Parts:
 
 def controllers(platform: Platform, backend: Backend) -> list[Controller]:
     """One controller for every kind of record that runs."""
-    machine = Need(math.inf, sys.maxsize) if backend.admits else Need(os.cpu_count() or 1, gpus())
+    machine = Need(math.inf, sys.maxsize) if backend.elsewhere else Need(os.cpu_count() or 1, gpus())
     capacity = Capacity(machine, platform.settings.job_parallelism, wake=lambda job: _touch(platform, job))
     room = Semaphore(MOST_BESIDE)
     beside: list[Controller] = [

@@ -8,7 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 from tests.acceptance.test_clusters import MEET
-from tests.acceptance.workbench import until
+from tests.acceptance.workbench import SKLEARN, ended, unique, until
 from tests.ray_cluster.cluster import told
 
 if TYPE_CHECKING:
@@ -94,6 +94,34 @@ def test_hosts_meet_on_different_nodes(far: Workbench) -> None:
     assert heard == {"algo-1.json": ["algo-2"], "algo-2.json": ["algo-1"]}
     addresses = {line for line in told(far, name) if line.startswith("10.77.0.")}
     assert addresses == {"10.77.0.2", "10.77.0.3"}
+
+
+def test_a_processing_job_finds_its_input_and_leaves_its_output(far: Workbench) -> None:
+    name, path = unique("processing"), "/opt/ml/processing"
+    far.put("table/rows.csv", "1\n2\n3\n")
+    far.put("table/large.bin", bytes(3_000_000))
+    source = {"S3Uri": far.uri("table/"), "LocalPath": f"{path}/input", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+    target = {"S3Uri": far.uri("counted/"), "LocalPath": f"{path}/output", "S3UploadMode": "EndOfJob"}
+    command = (
+        f"wc -l < {path}/input/rows.csv > {path}/output/count; wc -c < {path}/input/large.bin >> {path}/output/count"
+    )
+    far.sagemaker.create_processing_job(
+        ProcessingJobName=name,
+        RoleArn=far.role,
+        AppSpecification={"ImageUri": SKLEARN, "ContainerEntrypoint": ["sh", "-c", command]},
+        ProcessingInputs=[{"InputName": "table", "S3Input": source}],
+        ProcessingOutputConfig={"Outputs": [{"OutputName": "count", "S3Output": target}]},
+        ProcessingResources={
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        },
+    )
+    described = until(
+        lambda: ended(far.sagemaker.describe_processing_job(ProcessingJobName=name), "ProcessingJobStatus")
+    )
+    assert described["ProcessingJobStatus"] == "Completed", described.get("FailureReason")
+    counted = far.s3.list_objects_v2(Bucket=far.bucket, Prefix="counted/")["Contents"]
+    assert [entry["Key"] for entry in counted] == ["counted/count"]
+    assert far.s3.get_object(Bucket=far.bucket, Key="counted/count")["Body"].read() == b"3\n3000000\n"
 
 
 def test_a_stopped_job_keeps_what_it_saved(far: Workbench) -> None:

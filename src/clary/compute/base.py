@@ -74,8 +74,8 @@ class Backend(Protocol):
         return "workloads run elsewhere"
 
     @property
-    def admits(self) -> bool:
-        """Whether the place itself keeps workloads waiting until there is room for them."""
+    def elsewhere(self) -> bool:
+        """Whether workloads run on other machines, which get copies of their bundles and admit them by themselves."""
         return False
 
     def start(self, workload: Workload) -> Handle:

@@ -57,8 +57,8 @@ class ProcessBackend:
         return self._machine.copies
 
     @property
-    def admits(self) -> bool:
-        """The machine takes whatever is begun."""
+    def elsewhere(self) -> bool:
+        """They run beside the platform."""
         return False
 
     def start(self, workload: Workload) -> Handle:

@@ -266,7 +266,7 @@ class JobController(ABC):
 
     def clamped(self, record: Record) -> tuple[str, ...]:
         """What to tell a job that gets less than its instance type has, because this machine has less."""
-        return () if self._backend.admits else clamped(self.instances(record)[0])
+        return () if self._backend.elsewhere else clamped(self.instances(record)[0])
 
     def need(self, record: Record) -> Need:
         """What the job takes of this machine."""
@@ -282,8 +282,10 @@ class JobController(ABC):
     def bringer(self, host: Host, stager: Stager, own: OwnImage | None) -> Bringer:
         """Brings the job's data to one of its hosts."""
         shard = (host.index, len(host.addresses))
-        copies = self._backend.copies or (own.copies if own else "")
-        return Bringer(stager, host.bundle, shard, copies, as_root=own is None or own.is_root)
+        backend = self._backend
+        copies = backend.copies or (own.copies if own else "")
+        as_root = own is None or own.is_root
+        return Bringer(stager, host.bundle, shard, copies, as_root=as_root, sent=backend.elsewhere)
 
     def log(self, record: Record, host: Host) -> JobLog:
         """Where the output of a host goes."""

@@ -62,7 +62,7 @@ class RayBackend:
         return "jobs run on the nodes of a Ray cluster"
 
     @property
-    def admits(self) -> bool:
+    def elsewhere(self) -> bool:
         """Ray keeps a line of its own."""
         return True
 

@@ -62,16 +62,25 @@ class Bringer:
         shard: the place of the host in its cluster, and how many there are.
         refusal: why nothing can be shown here without a copy; empty when it can.
         as_root: whether the workload runs as root, who alone can read links to content files.
+        sent: whether the bundle is sent to another machine, so that nobody can change what links lead to.
     """
 
     def __init__(
-        self, stager: Stager, folder: Path, shard: tuple[int, int], refusal: str, *, as_root: bool = True
+        self,
+        stager: Stager,
+        folder: Path,
+        shard: tuple[int, int],
+        refusal: str,
+        *,
+        as_root: bool = True,
+        sent: bool = False,
     ) -> None:
         self._stager = stager
         self._ml = folder / "ml"
         self._shard = shard
         self._refusal = refusal
         self._as_root = as_root
+        self._sent = sent
         self._shelf = Shelf(folder)
         self._notes: list[str] = []
 
@@ -107,7 +116,8 @@ class Bringer:
         copied = self._shelf.copied
         tree = target if refusal else self._shelf.tree(name)
         showable = not refusal and not channel.gunzip
-        folder = Folder(self._shelf, name, tree, showable=showable, links=showable and self._as_root)
+        links = self._sent or (showable and self._as_root)
+        folder = Folder(self._shelf, name, tree, showable=showable, links=links)
         items = listing.files(self._stager, channel, self._shard)
         for item, content in self._contents(items):
             self._use(item, content, partial(folder.add, item.name))
