@@ -4,28 +4,44 @@ import os
 import select
 import shutil
 import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from clary.agent import bundle
-from clary.agent.workload import SERVE_SOCKET, Archive, Container
-from clary.compute.engine_images import EngineImages, Layer
+from clary.agent.engine_api import EngineError
+from clary.agent.engine_container import BUNDLE
+from clary.agent.workload import SERVE_SOCKET, Archive, Container, Task, Workload
+from clary.compute.engine import EngineImages, Layer, sweep_containers
+from clary.compute.roots import UNUSED_S
 from tests import podman, rootfs
 from tests.compute.conftest import MIB
 from tests.compute.test_container import get
-from tests.oci import image, layer
+from tests.oci import Image, image, layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from clary.compute.base import Observation
-    from tests.oci import Image
     from tests.podman import Podman
 
     from .conftest import Bench
 
+NOBODY = 65534
+# The interpreter may lie where others must not read, so all is imported before.
+AGENT_OF_NOBODY = """
+import encodings.idna, os, pathlib, sys
+from clary.agent import engine, supervisor
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[2]))
+supervisor.tend(pathlib.Path(sys.argv[1]))
+"""
 SERVER = b"""
 import http.server, json, os
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -229,6 +245,59 @@ def test_nothing_outlives_its_folder(plain_bench: Bench, engine: Podman, shell: 
     assert select.select([end], [], [], 20)[0]
     os.close(end)
     assert engine.containers() == []
+
+
+def test_an_ordinary_user_gets_the_results(
+    engine: Podman, images: EngineImages, shell: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rootfs, "PROGRAMS", (*rootfs.PROGRAMS, "chown"))
+    system = image(rootfs.shell.__wrapped__())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        socket = folder / "engine.sock"
+        socket.hardlink_to(engine.socket)
+        socket.chmod(0o666)
+        (folder / "ml" / "model" / "deep").mkdir(parents=True)
+        workload = Workload(
+            id="x", bundle=folder, command=("sh", "-c", "umask 077; echo m > /opt/ml/model/deep/m; exit 4"), env={},
+            cpus=1.0, memory_bytes=64 * MIB, container=Container(engine=str(socket), image=brought(images, system)),
+            archives=(Archive("ml/model", "model.tar.gz"),), cwd="/",
+        )  # fmt: skip
+        bundle.write(folder / bundle.TASK, Task(workload=workload, isolation="container").to_json())
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        subprocess.run([sys.executable, "-c", AGENT_OF_NOBODY, name, str(NOBODY)], cwd="/", check=True)
+        end = bundle.read(folder / bundle.EXIT) or {}
+        assert (end["exit_code"], end["reason"]) == (4, "")
+        assert (folder / "ml" / "model" / "deep" / "m").stat().st_uid == NOBODY
+        assert (folder / "model.tar.gz").exists()
+    assert engine.containers() == []
+
+
+def test_containers_that_nobody_tends_are_swept(plain_bench: Bench, engine: Podman, shell: Container) -> None:
+    plain_bench.start("image", "sh", "-c", "echo ready; sleep 600", container=shell, cwd="/")
+    plain_bench.wait_for_line("image", "ready")
+    for folder, left in ((plain_bench.folder, 1), (plain_bench.folder / "elsewhere", 2), (plain_bench.folder, 1)):
+        if left == 2:
+            labels = {"Image": shell.image, "Entrypoint": ["sh"], "Labels": {BUNDLE: str(plain_bench.folder / "gone")}}
+            engine.engine.create("left-behind", labels)
+        sweep_containers(engine.socket, folder)
+        assert len(engine.containers()) == left
+
+
+def test_images_that_nobody_uses_are_swept(engine: Podman, tmp_path: Path) -> None:
+    images = EngineImages(tmp_path, engine.socket)
+    name = brought(images, image(rootfs.shell(), layer(("only", b"here"))))
+    images.sweep(time.time())
+    assert engine.engine.has_image(name)
+    images.sweep(time.time() + 2 * UNUSED_S)
+    assert not engine.engine.has_image(name)
+
+
+def test_what_is_no_image_is_refused_in_the_words_of_the_engine(images: EngineImages) -> None:
+    good = image(rootfs.shell())
+    with pytest.raises(EngineError, match=r"\w"):
+        brought(images, Image(good.layers, b"no json", b"no manifest"))
 
 
 def test_output_of_all_kinds_is_kept(plain_bench: Bench, shell: Container) -> None:

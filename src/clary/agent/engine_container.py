@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from clary.agent.workload import Task, Workload
 
-LABEL = "clary.workload"
+WORKLOAD = "clary.workload"
 """Label of a container with the id of its workload."""
+BUNDLE = "clary.bundle"
+"""Label of a container with the state folder of its workload."""
 
 _LINUX = sys.platform == "linux"
 
@@ -41,7 +43,7 @@ def specification(task: Task, machine: Mapping[str, Any]) -> dict[str, Any]:
         "User": workload.container.user,
         "WorkingDir": workload.cwd,
         "Hostname": workload.hostname,
-        "Labels": {LABEL: workload.id},
+        "Labels": {WORKLOAD: workload.id, BUNDLE: str(workload.bundle)},
         "AttachStdout": True,
         "AttachStderr": True,
         "ExposedPorts": {port: {} for port in _ports(workload)},
@@ -59,6 +61,34 @@ def specification(task: Task, machine: Mapping[str, Any]) -> dict[str, Any]:
             **_limits(workload, machine),
         },
     }
+
+
+def handing_over(workload: Workload, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """A container that gives all that others have made in the folders of a workload to who runs this platform."""
+    assert workload.container is not None  # noqa: S101  # the caller asked
+    # Inside of a rootless engine that is root.
+    rootless = machine.get("Rootless") or "name=rootless" in machine.get("SecurityOptions", ())
+    owner = "0:0" if rootless else f"{os.geteuid()}:{os.getegid()}"
+    mounts = [mount for mount in _mounts(workload) if not mount["ReadOnly"]]
+    return {
+        "Image": workload.container.image,
+        "Entrypoint": ["chown", "-R", owner, *(mount["Target"] for mount in mounts)],
+        "Cmd": [],
+        "User": "0",
+        "WorkingDir": "/",
+        "Labels": {WORKLOAD: workload.id, BUNDLE: str(workload.bundle)},
+        "HostConfig": {"NetworkMode": "none", "Mounts": mounts, "SecurityOpt": ["label=disable"]},
+    }
+
+
+def is_ours(workload: Workload) -> bool:
+    """Whether all in the folders of a workload belongs to who runs this platform."""
+    user = os.geteuid()
+    return all(
+        entry.stat(follow_symlinks=False).st_uid == user
+        for path, _, _ in os.walk(workload.bundle / "ml")
+        for entry in os.scandir(path)
+    )
 
 
 def let_write(workload: Workload) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from clary.compute.engine_images import EngineImages
+from clary.compute.engine import EngineImages, sweep_containers
 from clary.compute.roots import Roots
 from clary.controllers.images import ENGINE, FOLDER
 from clary.store.images import Images
@@ -48,6 +48,7 @@ class ImageStorageController:
             # An engine that is away has them still.
             with suppress(OSError):
                 EngineImages(folder / ENGINE, self._platform.engine).sweep(now.timestamp())
+                sweep_containers(self._platform.engine, self._platform.settings.home)
         return replace(record, due=now + EVERY)
 
     def give_up(self, record: Record, now: datetime, reason: str) -> Record:

@@ -16,7 +16,7 @@ import orjson
 
 from clary.agent.workload import PROXY, Container, Forward
 from clary.algorithms.catalogue import Own
-from clary.compute.engine_images import EngineImages, Layer
+from clary.compute.engine import EngineImages, Layer
 from clary.compute.roots import Roots
 from clary.compute.unpacking import BadLayer
 from clary.controllers.contract import PACKAGES, base_environment

@@ -1,4 +1,4 @@
-"""The images of our registry in a container engine, under names of ours.
+"""What is ours in a container engine: images of our registry, under names of ours, and containers.
 
 HEX.lock    held alone by who brings an image; its time is that of the last use; HEX is that of the image's digest
 """
@@ -8,15 +8,17 @@ from __future__ import annotations
 import fcntl
 import json
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from clary.agent import bundle
 from clary.agent.container import LOCK
 from clary.agent.engine_api import Engine
+from clary.agent.engine_container import BUNDLE
 from clary.compute.roots import UNUSED_S, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 _NAME = "localhost/clary"
 _BLOCK_BYTES = 512
@@ -59,6 +61,18 @@ class EngineImages:
             if lock.stat().st_mtime < now - UNUSED_S:
                 self._engine.remove_image(f"{_NAME}:{lock.name.removesuffix(LOCK)}")
                 lock.unlink()
+
+
+def sweep_containers(socket: str, home: Path) -> None:
+    """Remove the containers of workloads below `home` that nobody tends: the engine was away when they should go.
+
+    Raises:
+        OSError: the engine does not answer.
+    """
+    engine = Engine(socket)
+    for container, folder in engine.labels(BUNDLE).items():
+        if Path(folder).is_relative_to(home) and bundle.agent_pid(Path(folder)) is None:
+            engine.remove(container)
 
 
 def _archive(name: str, config: bytes, layers: Sequence[Layer]) -> Iterator[bytes]:
