@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import botocore.session
 
+    from clary.store.records import Records
+
 ENDPOINT = "http://127.0.0.1:4100"
 _LATER_MS = 1 << 60
 """After every event, those of moved clocks too."""
@@ -53,6 +55,7 @@ class Cloud:
 
     def empty(self) -> None:
         """Forgets everything but what was compiled from the models."""
+        refuse_spoilt(self.parts.platform.records)
         self.parts.platform.records.clear()
         with self.parts.database.write() as connection:
             for table in ("objects", "contents", "uploads", "parts", "object_events"):
@@ -114,6 +117,15 @@ class Cloud:
         )
         response = self._runner.run(self.parts.gateway.handle(http))
         return AWSResponse(request.url, response.status, response.headers, _Raw(self._runner.run(_joined(response))))
+
+
+def refuse_spoilt(records: Records) -> None:
+    """Fails when somebody has changed a record that all who recall it share."""
+    for arn, (revision, known) in records._known.items():
+        if known is not None and revision == records.revision(known.kind):
+            stored = records.by_arn(arn)
+            assert stored is not None
+            assert (known.spec, known.observed, known.tags) == (stored.spec, stored.observed, stored.tags)
 
 
 async def _joined(response: Response) -> bytes:

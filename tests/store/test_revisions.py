@@ -13,6 +13,7 @@ import pytest
 from clary.store.generation import Generation
 from clary.store.records import AlreadyExists, Record, Records
 from clary.store.sqlite import SqliteDatabase
+from tests.cloud import refuse_spoilt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,14 +56,28 @@ def test_what_is_recalled_is_never_stale(open_same: Open) -> None:
     assert there.recall("bucket", ARN) is None
 
 
-def test_nobody_spoils_what_is_recalled(database: Database) -> None:
+def test_what_is_recalled_is_read_once_and_shared(database: Database) -> None:
     records = Records(database)
     made = records.create(bucket(Rules=[1]))
     first = records.recall("bucket", ARN)
-    assert first is not None
-    first.spec["Rules"].append(2)
-    assert records.recall("bucket", ARN) == made
+    assert first == made
+    assert records.recall("bucket", ARN) is first
     assert records.recall("role", ARN) is None
+
+
+def test_a_changed_record_is_found_out(database: Database) -> None:
+    records = Records(database)
+    made = records.create(bucket(Rules=[1]))
+    shared = records.recall("bucket", ARN)
+    assert shared is not None
+    records.edit(made, lambda current: replace(current, spec={"Rules": [1, 2]}))
+    shared.spec["Rules"].append(3)
+    refuse_spoilt(records)
+    shared = records.recall("bucket", ARN)
+    assert shared is not None
+    shared.spec["Rules"].append(3)
+    with pytest.raises(AssertionError):
+        refuse_spoilt(records)
 
 
 def test_what_was_undone_was_never_there(database: Database) -> None:
@@ -132,6 +147,7 @@ import os, signal, sys
 from pathlib import Path
 from clary.store.records import Records, Query
 from clary.store.sqlite import SqliteDatabase
+from tests.cloud import refuse_spoilt
 from dataclasses import replace
 
 database = SqliteDatabase(Path(sys.argv[1]))

@@ -111,7 +111,7 @@ class Records:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._revisions = Revisions(database)
-        self._rows: dict[str, tuple[int, Row | None]] = {}
+        self._known: dict[str, tuple[int, Record | None]] = {}
         self._wake = threading.Condition()
         self._hints = 0
 
@@ -149,16 +149,16 @@ class Records:
     def recall(self, kind: str, arn: str) -> Record | None:
         """As `by_arn` for a record of this kind, from memory as long as nobody writes one.
 
-        The answer belongs to the caller: what is done to it reaches nobody else.
+        All callers share the answer, so nobody may change it: `edit` brings one that may be.
         """
         revision = self.revision(kind)
-        seen, row = self._rows.get(arn, (None, None))
+        seen, record = self._known.get(arn, (None, None))
         if seen != revision:
-            row = self._database.read(_BY_ARN, (arn,)).fetchone()
-            if len(self._rows) >= MOST_ROWS:
-                self._rows.clear()
-            self._rows[arn] = revision, row
-        return _record(row) if row and row[1] == kind else None
+            record = self.by_arn(arn)
+            if len(self._known) >= MOST_ROWS:
+                self._known.clear()
+            self._known[arn] = revision, record
+        return record if record is not None and record.kind == kind else None
 
     def update(self, record: Record) -> Record:
         """Stores a changed record; a set `due` wakes the controllers.
