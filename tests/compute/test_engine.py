@@ -87,9 +87,9 @@ def run(bench: Bench, container: Container, command: str, **options: Any) -> tup
 
 
 def test_a_command_runs_in_a_container(plain_bench: Bench, shell: Container) -> None:
-    seen, lines = run(plain_bench, shell, "echo out; pwd; echo err >&2; exit 3", cwd="/work/there")
+    seen, lines = run(plain_bench, shell, "echo out; pwd; echo err >&2; exit 3", cwd="/place/there")
     assert (seen.exit_code, seen.reason, seen.isolation) == (3, "", "container")
-    assert sorted(lines) == ["/work/there", "err", "out"]
+    assert sorted(lines) == ["/place/there", "err", "out"]
     assert seen.started_at is not None
     assert seen.ended_at is not None
 
