@@ -51,7 +51,9 @@ class Settings:
     audit_days: int = 90
     """How long the audit log keeps them."""
     compute: str = "process"
-    """Where workloads run: the name of an entry point of the group `clary.compute`."""
+    """Where workloads run: `process`, on this machine; `ray://HOST:PORT`, jobs and endpoints on the Ray cluster with
+    that Ray Client server; `ray://`, on the one to which this machine belongs; or another entry point of the group
+    `clary.compute`."""
     isolation: Literal["auto", "none"] = "auto"
     """`auto` uses what this machine allows; `none` runs workloads as plain processes."""
     containers: str = "auto"
