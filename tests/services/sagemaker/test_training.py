@@ -78,6 +78,16 @@ def test_a_script_has_only_its_own_metrics(sagemaker: Any) -> None:
             "Invalid MaxWaitTimeInSeconds",
         ),
         ({"ResourceConfig": {**TRAINING["ResourceConfig"], "InstanceType": "my-box"}}, "enum value set"),  # type: ignore[dict-item]  # a dict
+        ({"ResourceConfig": {"InstanceCount": 1}}, "InstanceType and an InstanceCount of at least 1 are required"),
+        ({"ResourceConfig": {**TRAINING["ResourceConfig"], "InstanceCount": 0}}, "InstanceCount of at least 1"),  # type: ignore[dict-item]  # a dict
+        (
+            {
+                "ResourceConfig": {
+                    "InstanceGroups": [{"InstanceGroupName": "g", "InstanceType": "ml.m5.large", "InstanceCount": 1}]
+                }
+            },
+            "does not support ResourceConfig.InstanceGroups",
+        ),
         ({"AlgorithmSpecification": {"AlgorithmName": "a", "TrainingInputMode": "File"}}, "AlgorithmName"),
         (
             {"AlgorithmSpecification": {"TrainingImage": "python:3.11", "TrainingInputMode": "File"}},
@@ -90,6 +100,15 @@ def test_a_script_has_only_its_own_metrics(sagemaker: Any) -> None:
 def test_training_jobs_that_could_never_run(sagemaker: Any, changes: dict[str, Any], expected: str) -> None:
     assert expected in refusal(lambda: sagemaker.create_training_job(**{**TRAINING, **changes}))
     assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
+
+
+def test_serverless_jobs_are_refused(sagemaker: Any) -> None:
+    for member in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        request = {name: value for name, value in TRAINING.items() if name != member}
+        told = refusal(lambda request=request: sagemaker.create_training_job(**request))
+        assert "does not support serverless" in told
+    processing = {**PROCESSING, "ProcessingResources": {"ClusterConfig": {"VolumeSizeInGB": 1}}}
+    assert "InstanceType" in refusal(lambda: sagemaker.create_processing_job(**processing))
 
 
 def test_rules_of_debugger_are_said_not_to_run(sagemaker: Any) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from clary.store.records import Record
 
 SAGEMAKER = "sagemaker.amazonaws.com"
+NOT_YET = ("InstanceGroups", "InstancePlacementConfig", "InstancePreferences", "TrainingPlanArn")
+"""Other ways to ask for instances: heterogeneous clusters, UltraServers, alternatives, reserved capacity."""
 
 ImageFinder = Callable[[str], Image]
 """Tells what an image URI stands for; raises ValidationException when it stands for nothing."""
@@ -46,6 +48,19 @@ def check_role(platform: Platform, ctx: Context, role_arn: str, source_arn: str 
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
             f"'{SAGEMAKER}' to assume the role."
         )
+
+
+def check_instances(resources: Members, member: str) -> None:
+    """Refuses a cluster that is not so many instances of one type.
+
+    Raises:
+        ValidationException: what is asked for does not exist here, or nothing is.
+    """
+    for name in NOT_YET:
+        if resources.get(name):
+            raise ValidationException(f"Clary does not support {member}.{name} yet; give an InstanceType.")
+    if "InstanceType" not in resources or not resources.get("InstanceCount", 1):
+        raise ValidationException(f"InstanceType and an InstanceCount of at least 1 are required in {member}.")
 
 
 def check_quota(platform: Platform, ctx: Context, purpose: Purpose, instances: Members, times: int = 1) -> None:

@@ -10,7 +10,7 @@ from clary.quotas import PROCESSING
 from clary.services.service import in_thread
 
 from . import kinds
-from .jobs import check_quota, check_role, delete_finished, finder, s3_uri, stop
+from .jobs import check_instances, check_quota, check_role, delete_finished, finder, s3_uri, stop
 from .kinds import PROCESSING_JOB, Family, describe, listing
 from .longpoll import held
 
@@ -55,6 +55,7 @@ def check_processing(request: api.CreateProcessingJobRequest, find_image: ImageF
     Raises:
         ValidationException: in AWS's words where AWS checks it too.
     """
+    check_instances(request["ProcessingResources"]["ClusterConfig"], "ProcessingResources.ClusterConfig")
     find_image(request["AppSpecification"]["ImageUri"])
     inputs = request.get("ProcessingInputs", ())
     outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", ())

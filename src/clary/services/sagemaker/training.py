@@ -13,7 +13,7 @@ from clary.services.service import in_thread
 from clary.warm_pools import claim
 
 from . import kinds, pools
-from .jobs import check_quota, check_role, delete_finished, finder, s3_uri, secondary, stop
+from .jobs import check_instances, check_quota, check_role, delete_finished, finder, s3_uri, secondary, stop
 from .kinds import TRAINING_JOB, Family, describe, find, listing
 from .longpoll import held
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from clary.services.service import Document, Members
 
     from .jobs import ImageFinder
+
+ON_INSTANCES = frozenset({"AlgorithmSpecification", "ResourceConfig", "StoppingCondition"})
+"""What AWS requires of training jobs that are not serverless."""
 
 CHECKPOINTS = "/opt/ml/checkpoints"
 TAKEN = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
@@ -92,6 +95,10 @@ def check_training(request: Members, find_image: ImageFinder) -> None:
     Raises:
         ValidationException: in AWS's words where AWS checks it too.
     """
+    if not request.keys() >= ON_INSTANCES:
+        raise ValidationException(
+            f"{', '.join(sorted(ON_INSTANCES))} are required: Clary does not support serverless training jobs yet."
+        )
     algorithm = request["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
         raise ValidationException(
@@ -157,9 +164,8 @@ def with_defaults(request: Members, find_image: ImageFinder) -> Document:
 
 
 def _check_resources(request: Members) -> None:
-    resources = request.get("ResourceConfig", {})
-    if resources.get("InstanceGroups"):
-        raise ValidationException("Clary does not support InstanceGroups (heterogeneous clusters) yet.")
+    resources = request["ResourceConfig"]
+    check_instances(resources, "ResourceConfig")
     limits = request["StoppingCondition"]
     if not request.get("EnableManagedSpotTraining"):
         return
