@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import podman, rootfs
 from tests.acceptance.test_images import PULL, pushed, train
-from tests.acceptance.workbench import Workbench, allow, unique, until
+from tests.acceptance.workbench import Workbench, allow, ended, unique, until
 from tests.conftest import short_home
 from tests.oci import Registry, image, layer, sender
 from tests.server import ClaryServer
@@ -75,17 +77,19 @@ def role(plain: Workbench) -> str:
     return plain.new_role(allow(["s3:*", *PULL]))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def registry(plain: Workbench) -> Iterator[Registry]:
     with sender(plain.server.port) as send:
         yield Registry.of(send, plain.server.client("ecr"))
 
 
 @pytest.fixture(scope="module")
-def trainer(plain: Workbench, registry: Registry) -> str:
+def trainer(plain: Workbench) -> str:
     config = {"Entrypoint": ["/bin/train-it"], "WorkingDir": "/work", "Env": ["COLOUR=green"]}
     what = image(rootfs.shell(), layer(("bin/train-it", TRAIN)), **config)
-    return pushed(registry, plain.server.client("ecr"), what)
+    ecr = plain.server.client("ecr")
+    with sender(plain.server.port) as send:
+        return pushed(Registry.of(send, ecr), ecr, what)
 
 
 def test_a_training_job_runs_in_a_container(plain: Workbench, engine: Podman, role: str, trainer: str) -> None:
@@ -148,6 +152,78 @@ def test_a_stopped_job_leaves_no_container(plain: Workbench, engine: Podman, rol
     assert plain.trained(name)["TrainingJobStatus"] == "Stopped"
     assert plain.log(name) == ["BEGUN", "TOLD"]
     assert engine.containers() == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "command"),
+    [("Pipe", "cat /opt/ml/input/data/train_0"), ("FastFile", "cat /opt/ml/input/data/train/rows")],
+)
+def test_inputs_come_as_they_should(plain: Workbench, role: str, trainer: str, mode: str, command: str) -> None:
+    algorithm = {"TrainingInputMode": mode, "ContainerEntrypoint": ["/bin/sh", "-c", command]}
+    name = train(plain, role, trainer, algorithm, rows=b"one\ntwo\n")
+    job = plain.trained(name)
+    assert job["TrainingJobStatus"] == "Completed", (job["FailureReason"], plain.log(name))
+    assert plain.log(name)[-2:] == ["one", "two"]
+
+
+def test_isolated_jobs_have_no_network(plain: Workbench, role: str, trainer: str) -> None:
+    algorithm = {"ContainerEntrypoint": ["/bin/sh", "-c", "ls /sys/class/net"]}
+    name = train(plain, role, trainer, algorithm, EnableNetworkIsolation=True)
+    assert plain.trained(name)["TrainingJobStatus"] == "Completed"
+    assert plain.log(name) == ["lo"]
+
+
+def test_processing_brings_its_output_out(plain: Workbench, role: str, trainer: str) -> None:
+    name = unique("own")
+    output = {"S3Uri": plain.uri(name), "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"}
+    script = "mkdir -p /opt/ml/processing/out; echo made > /opt/ml/processing/out/file"
+    plain.sagemaker.create_processing_job(
+        ProcessingJobName=name, RoleArn=role,
+        AppSpecification={"ImageUri": trainer, "ContainerEntrypoint": ["/bin/sh", "-c", script]},
+        ProcessingOutputConfig={"Outputs": [{"OutputName": "o", "S3Output": output}]},
+        ProcessingResources={"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}},
+    )  # fmt: skip
+    describe = plain.sagemaker.describe_processing_job
+    job = until(lambda: ended(describe(ProcessingJobName=name), "ProcessingJobStatus"))
+    assert job["ProcessingJobStatus"] == "Completed", job
+    body = plain.s3.get_object(Bucket=plain.bucket, Key=f"{name}/file")["Body"].read()
+    assert body == b"made\n"
+
+
+def test_several_hosts_know_each_other(plain: Workbench, role: str, trainer: str) -> None:
+    script = "read name < /etc/hostname; cat /etc/hosts > /opt/ml/model/$name"
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}
+    name = train(plain, role, trainer, {"ContainerEntrypoint": ["/bin/sh", "-c", script]}, ResourceConfig=cluster)
+    job = plain.trained(name)
+    assert job["TrainingJobStatus"] == "Completed", job["FailureReason"]
+    key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(plain.uri(""))
+    packed = plain.s3.get_object(Bucket=plain.bucket, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        assert sorted(tar.getnames()) == ["algo-1", "algo-2"]
+        for file in map(tar.extractfile, tar):
+            assert file is not None
+            lines = [line.split() for line in file.read().decode().splitlines() if line.startswith("127.")]
+            assert {"algo-1", "algo-2"} <= {line[-1] for line in lines}
+
+
+def test_an_engine_may_be_chosen_beside_sandboxes(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = {"CLARY_CONTAINERS": f"unix://{engine.socket}"}
+    server = ClaryServer(short_home(tmp_path_factory), settings=settings)
+    server.start()
+    try:
+        bench = Workbench(server)
+        ecr = server.client("ecr")
+        with sender(server.port) as send:
+            what = image(rootfs.shell(), layer(("bin/train-it", TRAIN)), Entrypoint=["/bin/train-it"])
+            uri = pushed(Registry.of(send, ecr), ecr, what)
+        name = train(bench, bench.new_role(allow(["s3:*", *PULL])), uri, {"TrainingInputMode": "FastFile"})
+        job = bench.trained(name)
+        assert job["TrainingJobStatus"] == "Completed", (job["FailureReason"], bench.log(name))
+        script = bench.train("print('UNDER', open('/proc/1/comm').read())")
+        assert bench.trained(script)["TrainingJobStatus"] == "Completed"
+        assert engine.engine.has_image(f"localhost/clary:{what.digest.partition(':')[2]}")
+    finally:
+        server.stop()
 
 
 def test_the_doctor_tells_which_engine_runs_images(plain: Workbench, engine: Podman) -> None:

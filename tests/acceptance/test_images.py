@@ -94,8 +94,8 @@ def train(bench: Workbench, role: str, uri: str, algorithm: dict[str, Any] | Non
         AlgorithmSpecification={"TrainingImage": uri, "TrainingInputMode": "File", **(algorithm or {})},
         InputDataConfig=[{"ChannelName": "train", "DataSource": source}],
         OutputDataConfig={"S3OutputPath": bench.uri("models")},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-        StoppingCondition={"MaxRuntimeInSeconds": 600}, **options,
+        StoppingCondition={"MaxRuntimeInSeconds": 600},
+        **{"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}, **options},
     )  # fmt: skip
     return name
 
