@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.agent.engine_api import Engine
+from clary.agent.engine_container import BUNDLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +52,8 @@ class Podman:
         return {**os.environ, "CONTAINERS_CONF": str(self.folder / "containers.conf"), "TMPDIR": str(self.folder)}
 
     def containers(self) -> list[str]:
-        """The names of all containers."""
-        done = subprocess.run(
-            self.command("ps", "-a", "--format", "{{.Names}}"),
-            env=self.environment, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        return done.stdout.split()
+        """The ids of all containers of workloads."""
+        return list(self.engine.labels(BUNDLE))
 
     def start(self) -> None:
         """Begin the service."""
