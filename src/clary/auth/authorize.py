@@ -60,6 +60,7 @@ class Authorizer:
         self._clock = clock
         self._loaded: tuple[int, dict[tuple[str, str, str, tuple[str, ...]], _Holder]] = -1, {}
         self._documents: dict[tuple[Source, str], Policy] = {}
+        self._unions: dict[tuple[str, ...], Policy] = {}
 
     def authorize(self, ctx: Context, checks: Sequence[Check]) -> list[Ruling]:
         """Accepts a call whose every check is allowed, and tells why each is.
@@ -164,9 +165,14 @@ class Authorizer:
         is_session = principal.kind is not PrincipalKind.USER
         return _Holder(grants, entity.tags, (entity.arn, entities.unique_id(entity)) if is_session else ())
 
-    def _attached(self, documents: Iterable[str]) -> Policy:
-        policies = [self._compiled(text, _RESOURCE) for text in documents if text]
-        return policies[0] if len(policies) == 1 else policy.union(policies)
+    def _attached(self, documents: tuple[str, ...]) -> Policy:
+        attached = self._unions.get(documents)
+        if attached is None:
+            if len(self._unions) >= _MAX_CACHED:
+                self._unions.clear()
+            policies = [self._compiled(text, _RESOURCE) for text in documents if text]
+            attached = self._unions[documents] = policies[0] if len(policies) == 1 else policy.union(policies)
+        return attached
 
     def _compiled(self, text: str, source: Source) -> Policy:
         compiled = self._documents.get((source, text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from posixpath import normpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from clary.errors import AccessDenied
@@ -16,19 +16,34 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.~-]*")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
-def request(http: Request, signed_headers: str, payload: str, raw_query: str, *, s3: bool) -> str:
+class SignedHeaders(NamedTuple):
+    """The names of the headers that a signature covers."""
+
+    text: str
+    """Parted by semicolons."""
+    names: tuple[str, ...]
+    covered: frozenset[str]
+    """The names, and that of the header that need not be among them."""
+
+    @classmethod
+    def of(cls, text: str) -> SignedHeaders:
+        """The names in a signature."""
+        names = tuple(text.split(";"))
+        return cls(text, names, frozenset((*names, "x-amz-content-sha256")))
+
+
+def request(http: Request, signed_headers: SignedHeaders, payload: str, raw_query: str, *, s3: bool) -> str:
     """The canonical request; `raw_query` is the query without a signature in it.
 
     Raises:
         AccessDenied: a header that must be signed is not.
     """
-    names = signed_headers.split(";")
     headers = http.headers
-    lines = [f"{name}:{_trimmed(headers.get(name, ''))}\n" for name in names]
-    _refuse_unsigned(headers, names)
+    lines = [f"{name}:{_trimmed(headers.get(name, ''))}\n" for name in signed_headers.names]
+    _refuse_unsigned(headers, signed_headers)
     return (
         f"{http.method}\n{path(http.path, s3=s3)}\n{query(raw_query) if raw_query else ''}\n"
-        f"{''.join(lines)}\n{signed_headers}\n{payload}"
+        f"{''.join(lines)}\n{signed_headers.text}\n{payload}"
     )
 
 
@@ -61,11 +76,9 @@ def _trimmed(value: str) -> str:
     return " ".join(value.split()) if "  " in value else value.strip()
 
 
-def _refuse_unsigned(headers: dict[str, str], names: list[str]) -> None:
-    unsigned = [
-        name for name in headers if name.startswith("x-amz-") and name not in names and name != "x-amz-content-sha256"
-    ]
-    if "host" not in names:
+def _refuse_unsigned(headers: dict[str, str], signed_headers: SignedHeaders) -> None:
+    unsigned = [name for name in sorted(headers.keys() - signed_headers.covered) if name.startswith("x-amz-")]
+    if "host" not in signed_headers.covered:
         unsigned.append("host")
     if unsigned:
         raise AccessDenied(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from clary.auth import canonical, errors, presigned, sigv2
+from clary.auth.canonical import SignedHeaders
 from clary.auth.errors import Family
 from clary.auth.payload import SIGNED_CHUNKS, UNSIGNED_PAYLOAD, ChunkVerifier, Verify, verify_body
 from clary.auth.post_policy import signed_form
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
     from clary.clock import Clock
 
 _MAX_SIGNING_KEYS = 4096
+_MAX_CLAIMS = 4096
 _STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _MILLISECOND = timedelta(milliseconds=1)
-_AUTHORIZATION = re.compile(
+_CLAIM = re.compile(
     r"AWS4-HMAC-SHA256 +Credential=([^/, ]+)/(\d{8})/([^/, ]*)/([^/, ]+)/aws4_request, *"
-    r"SignedHeaders=([^, ]+), *Signature=([0-9a-f]{64})"
+    r"SignedHeaders=([^, ]+), *Signature="
 )
+_SIGNATURE_DIGITS = 64
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 
 
 _ONE_MECHANISM = (
@@ -48,6 +53,14 @@ class Signature(NamedTuple):
     """For the chunks and for the trailer of a body that is signed chunk by chunk."""
     keys: Mapping[str, str] = MappingProxyType({})
     """What conditions of policies may ask about it, by key in lower case."""
+
+
+class _Claim(NamedTuple):
+    """What a header of version 4 says before the signature itself; all calls of a client on one day say the same."""
+
+    access_key: str
+    scope: Scope
+    signed_headers: SignedHeaders
 
 
 UNSIGNED = Signature(ANONYMOUS)
@@ -113,26 +126,25 @@ class Authenticator:
         return Signature(ANONYMOUS)
 
     def _header(self, http: Request, authorization: str, service: str, family: Family) -> Signature:
-        match = _AUTHORIZATION.fullmatch(authorization)
-        if match is None:
+        claim, given = _claim(authorization[:-_SIGNATURE_DIGITS]), authorization[-_SIGNATURE_DIGITS:]
+        if claim is None or _SIGNATURE.fullmatch(given) is None:
             raise _unreadable(authorization, family)
-        access_key, date, region, scoped, signed_headers, given = match.groups()
-        if scoped != service:
-            raise errors.wrong_service(family, scoped, service)
+        access_key, scope, signed_headers = claim
+        if scope.service != service:
+            raise errors.wrong_service(family, scope.service, service)
         headers = http.headers
         credential = self._credential(family, access_key, headers.get("x-amz-security-token", ""))
         moment = headers.get("x-amz-date", "")
-        age = self._refuse_skew(family, moment, date)
+        age = self._refuse_skew(family, moment, scope.date)
         declared = headers.get("x-amz-content-sha256", "")
         payload = self._payload(http, declared, family)
         request = canonical.request(http, signed_headers, payload, http.query, s3=family is Family.S3)
-        scope = Scope(date, region, service)
         self._compare(family, credential, scope, moment, request, given)
         keys = _keys(family, "REST-HEADER", age, declared)
         if declared not in SIGNED_CHUNKS:
-            return Signature(credential.principal, region, keys=keys)
+            return Signature(credential.principal, scope.region, keys=keys)
         chain = ChunkVerifier(self._signing_key(credential.secret, scope), scope, moment, given)
-        return Signature(credential.principal, region, (chain.verify_chunk, chain.verify_trailer), keys)
+        return Signature(credential.principal, scope.region, (chain.verify_chunk, chain.verify_trailer), keys)
 
     def _query(self, http: Request, service: str, family: Family) -> Signature:
         signed = presigned.parse_v4(http.query, family)
@@ -148,7 +160,8 @@ class Authenticator:
             verify_body(http, payload)
         else:
             payload = self._payload(http, declared, family)
-        request = canonical.request(http, signed.headers, payload, signed.query, s3=family is Family.S3)
+        names = SignedHeaders.of(signed.headers)
+        request = canonical.request(http, names, payload, signed.query, s3=family is Family.S3)
         scope = Scope(signed.date, signed.region, service)
         self._compare(family, credential, scope, signed.date_time, request, signed.signature)
         keys = _keys(family, "REST-QUERY-STRING", now - signed_at, declared)
@@ -210,6 +223,16 @@ class Authenticator:
                 self._signing_keys.clear()
             key = self._signing_keys[name] = SigningKey(secret, scope)
         return key
+
+
+@lru_cache(_MAX_CLAIMS)
+def _claim(text: str) -> _Claim | None:
+    """What a header says up to its signature; None when it is not of version 4, or not well formed."""
+    match = _CLAIM.fullmatch(text)
+    if match is None:
+        return None
+    access_key, date, region, service, names = match.groups()
+    return _Claim(access_key, Scope(date, region, service), SignedHeaders.of(names))
 
 
 def _keys(family: Family, where: str, age: timedelta, declared: str) -> dict[str, str]:

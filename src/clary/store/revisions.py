@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from clary.store.database import Connection, Database
 
@@ -16,10 +16,10 @@ class Revisions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._seen = _Seen(None, -1, {})
+        self._seen = _Seen(None, -1, {}, {})
         self._unique = itertools.count(-1, -1)
 
-    def of(self, kinds: Sequence[str]) -> int:
+    def of(self, kinds: tuple[str, ...]) -> int:
         """A number that grows with every write to these kinds.
 
         A transaction gets one of its own for each call, unless nobody can have written since the last one.
@@ -30,9 +30,9 @@ class Revisions:
             if self._database.writing:
                 return next(self._unique)
             seen = self._seen = self._look(mark, seen)
-        number = 0
-        for kind in kinds:
-            number += seen.numbers.get(kind, 0)
+        number = seen.sums.get(kinds)
+        if number is None:
+            number = seen.sums[kinds] = sum(seen.numbers.get(kind, 0) for kind in kinds)
         return number
 
     def bump(self, connection: Connection, kind: str) -> None:
@@ -46,7 +46,7 @@ class Revisions:
         if total == seen.total:
             return seen._replace(mark=mark)
         numbers = dict(self._database.read(_ALL).fetchall())
-        return _Seen(mark, sum(numbers.values()), numbers)
+        return _Seen(mark, sum(numbers.values()), numbers, {})
 
 
 class _Seen(NamedTuple):
@@ -54,6 +54,8 @@ class _Seen(NamedTuple):
     total: int
     """The sum of the numbers, which grows with each of them."""
     numbers: Mapping[str, int]
+    sums: dict[tuple[str, ...], int]
+    """Of the kinds that were asked for together."""
 
 
 _BUMP = """

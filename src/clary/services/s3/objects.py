@@ -158,13 +158,12 @@ class Objects:
 
     def _override(self, ctx: Context, request: Members, members: Document) -> None:
         """Headers of the answer that the caller chose."""
-        for name, member in _OVERRIDES.items():
-            value = request.get(name)
-            if value is None:
+        for name in _OVERRIDES.keys() & request.keys():
+            if request[name] is None:
                 continue
             if ctx.principal.kind is PrincipalKind.ANONYMOUS:
                 raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
-            members[member] = value
+            members[_OVERRIDES[name]] = request[name]
 
 
 def _accept_anything(_: Content) -> None:
