@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from clary.agent.bundle import remove
+from clary.agent.workload import Workload
 from clary.controllers.cluster import Cluster, Host
-from clary.controllers.contract import clamped, need
-from clary.controllers.identity import SECRET, RoleGone, new_secret, role_context
-from clary.controllers.inputs.bring import Bringer
+from clary.controllers.contract import PACKAGES, base_environment, clamped, need, package_folder, size
+from clary.controllers.identity import SECRET, RoleGone, environment, new_secret, role_context
+from clary.controllers.inputs.bring import Bringer, Brought
 from clary.controllers.joblog import JobLog, ensure_group
 from clary.controllers.staging import Stager, StagingError
 from clary.controllers.states import States, transition
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from clary.compute.base import Backend, Observation, Workload
+    from clary.compute.base import Backend, Observation
     from clary.controllers.capacity import Capacity, Need
     from clary.controllers.images import OwnImage
     from clary.platform import Platform
@@ -66,6 +67,10 @@ class JobController(ABC):
     @abstractmethod
     def instances(self, record: Record) -> tuple[str, int]:
         """The instance type of the job's hosts, and how many there are."""
+
+    @abstractmethod
+    def isolated(self, record: Record) -> bool:
+        """Whether the hosts may reach nothing but each other."""
 
     @abstractmethod
     def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
@@ -263,6 +268,36 @@ class JobController(ABC):
         """The hosts of the job."""
         folder = self.folder(record) / f"attempt-{attempt(record)}"
         return Cluster(self._backend, self.job_id(record), folder, self.instances(record)[1])
+
+    def workload(self, record: Record, host: Host, command: Sequence[str], brought: Brought) -> Workload:
+        """What the workloads of all jobs have in common."""
+        instance_type, _ = self.instances(record)
+        vcpus, memory = size(instance_type)
+        packages = package_folder(self._platform.settings.home, record.spec["RoleArn"])
+        isolated = self.isolated(record)
+        return Workload(
+            id=host.workload_id,
+            bundle=host.bundle,
+            hostname=host.name,
+            hosts=host.addresses,
+            command=tuple(command),
+            env={
+                **base_environment(),
+                **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
+                PACKAGES: packages.target,
+                **record.spec.get("Environment", {}),
+            },
+            cpus=vcpus,
+            memory_bytes=memory,
+            instance_type=instance_type,
+            network=not isolated,
+            network_of=host.lead if isolated and host.index else None,
+            binds=(packages,),
+            inputs=brought.inputs,
+            pipes=brought.pipes,
+            notes=(*self.clamped(record), *brought.notes),
+            warm=self._platform.settings.warm_workers,
+        )
 
     def clamped(self, record: Record) -> tuple[str, ...]:
         """What to tell a job that gets less than its instance type has, because this machine has less."""

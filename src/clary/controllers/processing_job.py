@@ -7,21 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clary.agent.workload import Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import leavings, states
 from clary.controllers.container_metrics import ship_metrics
-from clary.controllers.contract import (
-    LOST,
-    NO_ROOM,
-    PACKAGES,
-    base_environment,
-    package_folder,
-    resource_config,
-    size,
-)
+from clary.controllers.contract import LOST, NO_ROOM, resource_config
 from clary.controllers.frameworks import in_framework
-from clary.controllers.identity import SECRET, environment
 from clary.controllers.images import own_image
 from clary.controllers.inputs.channel import of_processing
 from clary.controllers.job import JobController
@@ -31,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from clary.agent.workload import Workload
     from clary.compute.base import Observation
     from clary.controllers.cluster import Host
     from clary.controllers.images import OwnImage
@@ -54,6 +45,10 @@ class ProcessingJobController(JobController):
         """Those of the cluster."""
         cluster = record.spec["ProcessingResources"]["ClusterConfig"]
         return cluster["InstanceType"], int(cluster["InstanceCount"])
+
+    def isolated(self, record: Record) -> bool:
+        """As NetworkConfig says."""
+        return bool(record.spec.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
 
     def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
         """Lays out /opt/ml/processing and tells the command."""
@@ -113,35 +108,12 @@ class ProcessingJobController(JobController):
         command = command or (image.process() if image else None) or ()
         if image is None or not (command or own):
             raise StagingError(f"ClientError: The image {application['ImageUri']} has no command of its own to run.")
-        vcpus, memory = size(spec["ProcessingResources"]["ClusterConfig"]["InstanceType"])
-        packages = package_folder(self._platform.settings.home, spec["RoleArn"])
-        isolated = bool(spec.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
-        workload = Workload(
-            id=host.workload_id,
-            bundle=host.bundle,
-            hostname=host.name,
-            hosts=host.addresses,
-            command=command,
-            env={
-                **base_environment(),
-                **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
-                **image.environment,
-                PACKAGES: packages.target,
-                "PROCESSING_JOB_NAME": record.name,
-                "PROCESSING_JOB_ARN": record.arn,
-                **spec.get("Environment", {}),
-            },
-            cpus=vcpus,
-            memory_bytes=memory,
-            instance_type=self.instances(record)[0],
+        workload = self.workload(record, host, command, brought)
+        told = {"PROCESSING_JOB_NAME": record.name, "PROCESSING_JOB_ARN": record.arn}
+        workload = replace(
+            workload,
+            env={**image.environment, **told, **workload.env},
             timeout_s=spec["StoppingCondition"]["MaxRuntimeInSeconds"],
-            network=not isolated,
-            network_of=host.lead if isolated and host.index else None,
-            binds=(packages,),
-            inputs=brought.inputs,
-            pipes=brought.pipes,
-            notes=(*self.clamped(record), *brought.notes),
-            warm=self._platform.settings.warm_workers,
         )
         return own.inside(workload, (), application) if own else in_framework(self._platform, image, workload)
 

@@ -12,16 +12,8 @@ from clary.agent.workload import Archive, Bind, Workload
 from clary.algorithms.catalogue import resolve
 from clary.controllers import checkpoints, states
 from clary.controllers.checkpoints import Synced
-from clary.controllers.contract import (
-    PACKAGES,
-    base_environment,
-    failure_text,
-    package_folder,
-    size,
-    write_training_config,
-)
+from clary.controllers.contract import failure_text, write_training_config
 from clary.controllers.frameworks import in_framework
-from clary.controllers.identity import SECRET, environment
 from clary.controllers.images import own_image
 from clary.controllers.inputs.channel import of_training
 from clary.controllers.job import INTERRUPT, LINE_LOOK_S, OVERDUE, JobController, attempt, trained_s
@@ -123,6 +115,10 @@ class TrainingJobController(JobController):
         """As the job asks for."""
         resources = record.spec["ResourceConfig"]
         return resources["InstanceType"], int(resources.get("InstanceCount", 1))
+
+    def isolated(self, record: Record) -> bool:
+        """As the request says."""
+        return bool(record.spec.get("EnableNetworkIsolation"))
 
     def prepare(self, record: Record, host: Host, stager: Stager) -> Workload:
         """Lays out /opt/ml and tells the command of the image."""
@@ -229,41 +225,18 @@ class TrainingJobController(JobController):
         if image is None:
             raise StagingError(f"ClientError: Clary cannot run the image {algorithm['TrainingImage']}.")
         entrypoint = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
-        vcpus, memory = size(spec["ResourceConfig"]["InstanceType"])
-        packages = package_folder(self._platform.settings.home, spec["RoleArn"])
-        cache = self._pools.cache(record, host)
-        isolated = bool(spec.get("EnableNetworkIsolation"))
         command = entrypoint or image.train(spec.get("HyperParameters", {}), spec.get("Environment", {}))
         if not command:
             raise StagingError(f"ClientError: The image {image.uri} is not for training.")
-        workload = Workload(
-            id=host.workload_id,
-            bundle=host.bundle,
-            hostname=host.name,
-            hosts=host.addresses,
-            command=command,
-            env={
-                **base_environment(),
-                **({} if isolated else environment(self._platform, record, record.observed[SECRET])),
-                **image.environment,
-                **({CACHE_VARIABLE: CACHE} if cache else {}),
-                PACKAGES: packages.target,
-                "TRAINING_JOB_NAME": record.name,
-                "TRAINING_JOB_ARN": record.arn,
-                **spec.get("Environment", {}),
-            },
-            cpus=vcpus,
-            memory_bytes=memory,
-            instance_type=spec["ResourceConfig"]["InstanceType"],
+        workload = self.workload(record, host, command, brought)
+        cache = self._pools.cache(record, host)
+        told = {"TRAINING_JOB_NAME": record.name, "TRAINING_JOB_ARN": record.arn}
+        workload = replace(
+            workload,
+            env={**image.environment, **({CACHE_VARIABLE: CACHE} if cache else {}), **told, **workload.env},
             timeout_s=max(1, spec["StoppingCondition"].get("MaxRuntimeInSeconds", 86400) - trained_s(record)),
-            network=not isolated,
-            network_of=host.lead if isolated and host.index else None,
             archives=ARCHIVES if len(host.addresses) == 1 else (),
-            binds=(packages, *_checkpoint_path(spec, host), *cache),
-            inputs=brought.inputs,
-            pipes=brought.pipes,
-            notes=(*self.clamped(record), *brought.notes),
-            warm=self._platform.settings.warm_workers,
+            binds=(*workload.binds, *_checkpoint_path(spec, host), *cache),
         )
         return own.inside(workload, ("train",), algorithm) if own else in_framework(self._platform, image, workload)
 
