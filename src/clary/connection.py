@@ -91,6 +91,8 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._paused = False
         self._drained: asyncio.Future[None] | None = None
+        self._told: list[tuple[bytes, bytes]] = []
+        self._common = ""
         self.lost = False
 
     # What the event loop calls
@@ -203,9 +205,13 @@ class Connection(asyncio.Protocol):
     # What a request needs
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """What every answer bears; uvicorn renews it each second."""
-        return self._state.default_headers
+    def common(self) -> str:
+        """The header lines of every answer; uvicorn renews what they tell each second."""
+        headers = self._state.default_headers
+        if headers is not self._told:
+            self._told = headers
+            self._common = "".join([f"\r\n{name.decode()}: {value.decode()}" for name, value in headers])
+        return self._common
 
     def pause_reading(self) -> None:
         """Leaves in the socket what the client sends."""
@@ -285,7 +291,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: HTTPStatus, text: bytes) -> None:
         headers = {"content-type": "text/plain; charset=utf-8", "content-length": str(len(text)), "connection": "close"}
-        self.transport.write(_head(status, headers, (), self.headers) + text)
+        self.transport.write(_head(status, headers, (), self.common) + text)
         self.transport.close()
 
     def _listen(self) -> None:
@@ -397,7 +403,7 @@ class _Answer:
             body = b""
         elif "content-length" not in fields and not self._body.http10:
             fields["transfer-encoding"] = "chunked"
-        head = _head(response.status, fields, response.cookies, self._connection.headers)
+        head = _head(response.status, fields, response.cookies, self._connection.common)
         if isinstance(body, bytes):
             self._write(head, body)
         elif "transfer-encoding" in fields:
@@ -450,22 +456,18 @@ def _parted(target: bytes) -> tuple[str, str]:
     return path, query
 
 
-def _head(
-    status: int, fields: Mapping[str, str], cookies: Sequence[str], common: Sequence[tuple[bytes, bytes]]
-) -> bytes:
-    """The status line and the headers.
+def _head(status: int, fields: Mapping[str, str], cookies: Sequence[str], common: str) -> bytes:
+    """The status line and the headers, `common` being lines that are known to be good.
 
     Raises:
         ValueError: a header holds the end of a line, and with it perhaps another header.
     """
-    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, '')}"]
-    lines += [f"{name.decode()}: {value.decode()}" for name, value in common]
-    lines += [f"{name}: {value}" for name, value in fields.items()]
-    lines += [f"set-cookie: {cookie}" for cookie in cookies]
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
+    lines = [f"\r\n{name}: {value}" for name, value in fields.items()]
+    lines += [f"\r\nset-cookie: {cookie}" for cookie in cookies]
+    text = "".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
         raise ValueError("a header of the answer holds the end of a line")
-    return f"{text}\r\n\r\n".encode("latin-1")
+    return f"HTTP/1.1 {status} {_PHRASES.get(status, '')}{common}{text}\r\n\r\n".encode("latin-1")
 
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
