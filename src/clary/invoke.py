@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from clary.protocol.validate import Validators
 
 
+_ANSWERS = (Reply, dict)
+
+
 class Invoker:
     """Calls operations by service and name, on behalf of a principal.
 
@@ -68,7 +71,7 @@ class Invoker:
             result: Any = await self._loop.run_in_executor(self._pool, handler, ctx, request)
         else:
             result = handler(ctx, request)
-            if inspect.isawaitable(result):
+            if not isinstance(result, _ANSWERS) and inspect.isawaitable(result):
                 result = await result
         return result if isinstance(result, Reply) else Reply(result or {})
 

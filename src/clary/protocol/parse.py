@@ -86,12 +86,13 @@ class Parsers:
     def _rest_parser(self, shape: Shape) -> Parse:
         bindings = RequestBindings(shape)
         payload = shape.serialization.get("payload")
+        read_rest: Parse | None
         if payload is not None:
             read_rest = self._payload(payload, shape.members[payload])
         elif any("location" not in member.serialization for member in shape.members.values()):
             read_rest = _body_parser(self._document(shape))
         else:
-            read_rest = _parse_nothing
+            read_rest = None
         unreadable = _unreadable_argument if self._protocol == "rest-xml" else _unreadable_member
 
         async def parse_rest(http: Request, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -99,7 +100,8 @@ class Parsers:
                 members = bindings.read(labels, http.query, http.headers)
             except Unreadable as error:
                 raise unreadable(error) from None
-            members.update(await read_rest(http, labels))
+            if read_rest is not None:
+                members.update(await read_rest(http, labels))
             return members
 
         return parse_rest

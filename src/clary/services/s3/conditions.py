@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from clary.services.service import Members
     from clary.store.objects import Version
 
+_CONDITIONS = ("IfMatch", "IfNoneMatch", "IfModifiedSince", "IfUnmodifiedSince")
+
 
 def refuse_unmet(request: Members, version: Version, prefix: str = "") -> bool:
     """Checks the conditions of a read; True: the caller's copy is still good (304).
@@ -27,9 +29,9 @@ def refuse_unmet(request: Members, version: Version, prefix: str = "") -> bool:
     Raises:
         PreconditionFailed: the object is not as supposed.
     """
+    names = [f"{prefix}{name}" for name in _CONDITIONS] if prefix else _CONDITIONS
+    match, none_match, since, unmodified = map(request.get, names)
     seconds = int(version.modified)
-    match, none_match = request.get(f"{prefix}IfMatch"), request.get(f"{prefix}IfNoneMatch")
-    since, unmodified = request.get(f"{prefix}IfModifiedSince"), request.get(f"{prefix}IfUnmodifiedSince")
     if match is not None:
         if not _lists(match, version.etag):
             raise PreconditionFailed("If-Match")
