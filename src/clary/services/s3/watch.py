@@ -11,7 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from clary.services.s3.bucket import KIND, find
+from clary.services.s3.bucket import find
 from clary.services.s3.log_line import log_line
 from clary.services.s3.request_counts import RequestCounts, configurations, values
 from clary.store.spool import Spool
@@ -29,7 +29,6 @@ FLUSH_S = 2.0
 """How long lines wait in memory."""
 
 FOLDER = "access-logs"
-MOST_REMEMBERED = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +42,6 @@ class RequestWatch:
         self._lines: dict[tuple[str, str, str], list[str]] = {}
         self._counts = RequestCounts()
         self._timer: asyncio.TimerHandle | None = None
-        self._unwatched: set[str] = set()
-        self._revision = -1
 
     def __call__(self, http: Request, parameters: Mapping[str, str], attempt: Attempt, response: Response) -> None:
         """Takes one request in; called on the event loop."""
@@ -67,17 +64,10 @@ class RequestWatch:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush_aside)
 
     def _watched(self, name: str) -> Record | None:
-        """The bucket, if it has anything written down of its requests; most have not, which is remembered."""
-        revision = self._platform.records.revision(KIND)
-        if revision != self._revision or len(self._unwatched) > MOST_REMEMBERED:
-            self._unwatched.clear()
-            self._revision = revision
-        if name in self._unwatched:
-            return None
+        """The bucket, if it has anything written down of its requests."""
         bucket = find(self._platform, name)
         if bucket is not None and (bucket.spec.get("BucketLoggingStatus") or bucket.spec.get("MetricsConfiguration")):
             return bucket
-        self._unwatched.add(name)
         return None
 
     def flush(self) -> None:
