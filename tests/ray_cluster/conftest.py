@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.workbench import Workbench
 from tests.conftest import short_home
-from tests.ray_cluster.cluster import AUTHENTICATION, HEAD, PLATFORM, RayCluster
+from tests.ray_cluster.cluster import AUTHENTICATION, CONNECT_S, HEAD, PLATFORM, RayCluster
 from tests.server import ClaryServer
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def far_server(cluster: RayCluster, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def far(far_server: ClaryServer) -> Workbench:
-    return Workbench(far_server)
+    bench = Workbench(far_server)
+    # The first one waits for the connection to the cluster.
+    bench.trained(bench.train("print('connected')"), CONNECT_S)
+    return bench
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.acceptance.workbench import Workbench, until
 from tests.conftest import short_home
-from tests.ray_cluster.cluster import AUTHENTICATION, HEAD, told
+from tests.ray_cluster.cluster import AUTHENTICATION, CONNECT_S, HEAD, told
 from tests.server import ClaryServer
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_a_platform_that_nodes_do_not_reach_is_told(
     server.start()
     try:
         bench = Workbench(server)
-        description = bench.trained(bench.train("print('never')"))
+        description = bench.trained(bench.train("print('never')"), CONNECT_S)
     finally:
         server.stop()
     assert description["TrainingJobStatus"] == "Failed"

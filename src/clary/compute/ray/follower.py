@@ -76,8 +76,9 @@ class Follower:
         self._silent_since: float | None = None
         self._checked = 0.0
         self._anew = True
+        self._noted = "begun" in place
         self.usage: Usage | None = None
-        self.address: Address | None = None
+        self.address: Address | None = wire.Address(*place["begun"]) if "begun" in place else None
         self._thread = threading.Thread(target=self._run, name=f"clary-follow-{self._workload.id}", daemon=True)
         self._thread.start()
 
@@ -122,7 +123,8 @@ class Follower:
 
     def _steps(self) -> None:
         self._check()
-        hosts = self._find_hosts()
+        # Where it has begun it can be asked without Ray, which may take its time after a restart.
+        hosts = {} if self.address else self._find_hosts()
         while not self._closed.is_set():
             try:
                 if self._follow(hosts):
@@ -149,13 +151,12 @@ class Follower:
     def _find_hosts(self) -> dict[str, str]:
         """Place the host and wait for those of the whole job; tells their addresses."""
         names = list(self._workload.hosts)
-        place = bundle.read(self._folder / PLACE) or {}
         waiting = [self._folder.parent / name for name in names] if self.group else [self._folder]
         found: dict[str, Address] = {}
-        begun, asked, deadline = "begun" in place, False, float("inf")
+        asked, deadline = False, float("inf")
         while len(found) < len(waiting) and not self._closed.is_set():
             try:
-                if not begun and not asked:
+                if not asked:
                     self._place()
                     asked, deadline = True, min(deadline, time.monotonic() + _APPEAR_S)
                 self._look(found, waiting)
@@ -164,13 +165,12 @@ class Follower:
                 self._closed.wait(1)
             except Dead as error:
                 # One that was asked for just now may not be known by its name yet, or an earlier one still be dying.
-                if begun or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     raise _lost(f"the host died: {error}") from error
                 asked = False
                 self._closed.wait(0.2)
         self.address = found.get(str(self._folder))
-        if not begun:
-            self._tell(Observation(phase="starting"))
+        self._tell(Observation(phase="starting"))
         if self._closed.is_set() or not self.group:
             return {}
         return {name: found[str(self._folder.parent / name)].host for name in names}
@@ -214,6 +214,9 @@ class Follower:
         if not heard["begun"]:
             self._begin(hosts)
             return False
+        if not self._noted:
+            self._note(begun=self.address)
+            self._noted = True
         with log.open("ab") as file:
             file.write(lines)
         seen = wire.from_json(heard["seen"])
@@ -241,7 +244,6 @@ class Follower:
         with closing(wire.Exchange(self.address, question, _DATA_TIMEOUT_S)) as exchange:
             wire.send_files(exchange.stream, self._folder, self._own_names())
             exchange.answer()
-        self._note(begun=True)
 
     def _own_names(self) -> Iterator[str]:
         for path in sorted(self._folder.iterdir()):
