@@ -133,6 +133,16 @@ def test_a_role_that_may_not_write_the_model(bench: Workbench) -> None:
     assert "s3:PutObject" in reason
 
 
+def test_a_job_that_gets_less_than_its_instance_has_is_told(bench: Workbench) -> None:
+    resources = {"InstanceType": "ml.p4d.24xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    name = bench.train("pass\n", ResourceConfig=resources)
+    job = bench.trained(name)
+    (told,) = (each["StatusMessage"] for each in job["SecondaryStatusTransitions"] if each["Status"] == "Training")
+    expected = "ml.p4d.24xlarge has 96 vCPUs, 1152 GiB and 8 GPUs; on this machine the job has"
+    assert expected in told
+    assert expected in bench.log(name)[0]
+
+
 def test_a_role_that_loses_its_permissions_while_the_job_runs(bench: Workbench) -> None:
     role = bench.new_role(allow("s3:*"))
     script = """

@@ -44,6 +44,8 @@ OVERDUE = "MaxWaitTimeExceeded"
 LINE_LOOK_S = 5.0
 """How often a waiting job asks for its place; it is called when there is room."""
 
+NO_SANDBOX = "The job runs as a plain process, since this machine allows no sandbox; `clary doctor` tells why."
+
 GRACE_S = 120.0
 """Time between SIGTERM and SIGKILL of a stopped job, as on AWS."""
 
@@ -295,13 +297,16 @@ class JobController(ABC):
             binds=(packages,),
             inputs=brought.inputs,
             pipes=brought.pipes,
-            notes=(*self.clamped(record), *brought.notes),
+            notes=(*self.remarks(record), *brought.notes),
             warm=self._platform.settings.warm_workers,
         )
 
-    def clamped(self, record: Record) -> tuple[str, ...]:
-        """What to tell a job that gets less than its instance type has, because this machine has less."""
-        return () if self._backend.elsewhere else clamped(self.instances(record)[0])
+    def remarks(self, record: Record) -> tuple[str, ...]:
+        """What is to be known of where the job runs: less room than its instance type has, and no sandbox."""
+        if self._backend.elsewhere:
+            return ()
+        plain = () if self._platform.sandboxes else (NO_SANDBOX,)
+        return (*clamped(self.instances(record)[0]), *plain)
 
     def need(self, record: Record) -> Need:
         """What the job takes of this machine."""

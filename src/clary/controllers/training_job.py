@@ -170,7 +170,9 @@ class TrainingJobController(JobController):
         known = {phase, "MaxRuntimeExceeded", OVERDUE} if phase == "Stopped" else {phase}
         if observed.get("SecondaryStatus") not in known:
             observed["SecondaryStatus"] = phase
-            observed["SecondaryStatusTransitions"] = _next(observed["SecondaryStatusTransitions"], phase, now)
+            remarks = self.remarks(record) if phase == "Training" else ()
+            told = " ".join([MESSAGES[phase], *remarks])
+            observed["SecondaryStatusTransitions"] = _next(observed["SecondaryStatusTransitions"], phase, told, now)
         if phase == "Training":
             observed.setdefault("TrainingStartTime", now)
         elif phase in self.states.terminal and "TrainingStartTime" in observed:
@@ -294,6 +296,6 @@ def _earlier(record: Record) -> Record | None:
     return replace(record, name=earlier) if earlier else None
 
 
-def _next(transitions: list[dict[str, Any]], status: str, now: datetime) -> list[dict[str, Any]]:
+def _next(transitions: list[dict[str, Any]], status: str, message: str, now: datetime) -> list[dict[str, Any]]:
     closed = [*transitions[:-1], {**transitions[-1], "EndTime": now}]
-    return [*closed, {"Status": status, "StartTime": now, "StatusMessage": MESSAGES[status]}]
+    return [*closed, {"Status": status, "StartTime": now, "StatusMessage": message}]
