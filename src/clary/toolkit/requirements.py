@@ -35,15 +35,17 @@ def install(requirements: Path, environ: Mapping[str, str]) -> Path | None:
         InstallRequirementsError: the packages could not be installed.
     """
     lines = _lines(requirements)
+    cache = environ.get("CLARY_ENV_CACHE")
+    kept = Path(cache) / _digest(lines) if cache and all(_portable(line) for line in lines) else None
+    # Looked for first, because to ask whether the environment has it all takes longer.
+    if kept is not None and kept.is_dir():
+        return kept
     if all(_satisfied(line) for line in lines):
         return None
-    cache = environ.get("CLARY_ENV_CACHE")
-    if not cache or not all(_portable(line) for line in lines):
+    if kept is None:
         return _fill(requirements, Path(tempfile.mkdtemp(prefix="requirements-")))
-    kept = Path(cache) / _digest(lines)
-    if not kept.is_dir():
-        Path(cache).mkdir(parents=True, exist_ok=True)
-        _publish(_fill(requirements, Path(tempfile.mkdtemp(dir=cache, prefix=".new-"))), kept)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    _publish(_fill(requirements, Path(tempfile.mkdtemp(dir=kept.parent, prefix=".new-"))), kept)
     return kept
 
 
