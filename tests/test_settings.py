@@ -23,8 +23,19 @@ def test_the_endpoint_is_one_that_workloads_can_reach() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("CLARY_PORT", "many"), ("CLARY_WARM_WORKERS", "maybe"), ("CLARY_ISOLATION", "some")]
+    ("name", "value"),
+    [
+        ("CLARY_PORT", "many"),
+        ("CLARY_WARM_WORKERS", "maybe"),
+        ("CLARY_ISOLATION", "some"),
+        ("CLARY_CONTAINERS", "tcp://127.0.0.1:2375"),
+    ],
 )
 def test_a_variable_that_does_not_parse_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=name):
         load({name: value})
+
+
+@pytest.mark.parametrize("value", ["auto", "sandbox", "engine", "unix:///run/docker.sock"])
+def test_images_run_where_the_setting_says(value: str) -> None:
+    assert load({"CLARY_CONTAINERS": value}).containers == value

@@ -139,6 +139,9 @@ class Engine:
         except OSError as error:
             connection.close()
             raise ConnectionError(f"the container engine at {self._path} does not answer: {error}") from error
+        if connection.sock is not None:
+            # The response holds it until that is closed.
+            connection.sock.close()
         if response.status >= 300:
             with response:
                 raise EngineError(response.status, _message(response.read()))
