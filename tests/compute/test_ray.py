@@ -54,7 +54,7 @@ class Cluster:
 
     def place(self, wish: Wish) -> None:
         if wish.name not in self.hosts:
-            self.hosts[wish.name] = Host(wish.name, wish.secret, "127.0.0.1")
+            self.hosts[wish.name] = Host(wish.name, wish.secret, "127.0.0.1", "owner")
 
     def find(self, name: str) -> Address | None:
         if name in self.dead or name not in self.hosts:
@@ -128,7 +128,7 @@ def test_a_workload_runs_as_if_it_were_here(platform: Platform, tmp_path: Path) 
     assert (platform.folder / "ml" / "model" / "link").is_symlink()
     with tarfile.open(platform.folder / "model.tar.gz") as tar:
         assert sorted(tar.getnames()) == ["link", "result"]
-    assert (tmp_path / "node" / ".clary" / "nodes" / "kept" / "cache").is_dir()
+    assert (tmp_path / "node" / ".clary" / "nodes" / "kept" / "owner" / "cache").is_dir()
     assert not (tmp_path / "cache").exists()
 
 

@@ -22,7 +22,7 @@ PLATFORM = "10.77.0.254"
 HEAD = "10.77.0.1"
 START_S = 60.0
 CONNECT_S = 150.0
-"""A server of Ray Client fails now and then to start the process that a new client needs, which takes 40 s to notice."""
+"""A server of Ray Client fails now and then to start a process for a new client, which is noticed after 40 s."""
 AUTHENTICATION = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 # As docs/guide/ray.md recommends, so that Ray itself sees soon that a node is gone.
 SETTINGS = {

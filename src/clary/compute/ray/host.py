@@ -41,6 +41,9 @@ FORGOTTEN_S = 86_400.0
 CHECKPOINTS = "ml/checkpoints"
 """What is brought to the platform while the workload runs."""
 
+SILENT_S = 60.0
+"""Who says nothing for so long is hung up on."""
+
 _LOOK_S = 0.1
 _REACH_S = 5.0
 _HEALTH = "/_clary/health"
@@ -60,11 +63,13 @@ class Host:
         name: whose host it is.
         secret: what every question has to bear.
         ip: the address of the node.
+        owner: tells platforms apart that share the cluster.
     """
 
-    def __init__(self, name: str, secret: str, ip: str) -> None:
+    def __init__(self, name: str, secret: str, ip: str, owner: str) -> None:
         self._ip = ip
         self._home = Path.home() / ".clary" / "nodes"
+        self._kept = self._home / "kept" / owner
         self.folder = self._home / hashlib.sha256(f"{name}\0{secret}".encode()).hexdigest()[:16]
         self._secret = secret
         bundle.remove(self.folder)
@@ -177,6 +182,8 @@ class Host:
 
     def _serve(self, _: dict[str, Any], stream: IO[bytes], connection: socket.socket) -> None:
         """Carry a connection to the model server."""
+        # A model may take its time, and a kept connection may wait for the next request.
+        connection.settimeout(None)
         inside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with inside, suppress(OSError):
             with bundle.address(self.folder / "run" / SERVE_SOCKET) as address:
@@ -219,7 +226,7 @@ class Host:
         """A folder of the bundle, or in the place of a cache of the platform's machine one of this node."""
         if bind.source.is_relative_to(platform_bundle):
             return replace(bind, source=self.folder / bind.source.relative_to(platform_bundle))
-        own = self._home / "kept" / bind.source.name
+        own = self._kept / bind.source.name
         own.mkdir(parents=True, exist_ok=True)
         return replace(bind, source=own)
 
@@ -249,6 +256,8 @@ class _Server(ThreadingTCPServer):
 
 
 class _Handler(StreamRequestHandler):
+    timeout = SILENT_S
+
     def __init__(self, host: Host, *args: Any) -> None:
         self._host = host
         super().__init__(*args)

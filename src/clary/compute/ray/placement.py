@@ -35,8 +35,9 @@ class NodeHost(Host):
     """A host as an actor; when its process ends, in whatever way, so does the workload."""
 
     def __init__(self, name: str, secret: str) -> None:
-        super().__init__(name, secret, ray.util.get_node_ip_address())
-        self._head = ray.get_runtime_context().gcs_address
+        context = ray.get_runtime_context()
+        super().__init__(name, secret, ray.util.get_node_ip_address(), context.namespace)
+        self._head = context.gcs_address
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
