@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from clary.clock import Clock
 
 _MAX_SIGNING_KEYS = 4096
-_MAX_CLAIMS = 4096
+_MAX_CLAIMS = 128
+"""Few, since strangers may send long ones."""
 _STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _MILLISECOND = timedelta(milliseconds=1)
 _CLAIM = re.compile(
