@@ -6,11 +6,14 @@ Source: "Virtual hosting of general purpose buckets" and "Website endpoints", Am
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 AWS_DOMAIN = "amazonaws.com"
 WEBSITE_PREFIX = "/_website/"
 """Where websites are also found, for clients without names for their hosts: the bucket and the path follow."""
+MOST_HOSTS = 64
+"""How many host names are remembered together with what they tell: few, since strangers may send long ones."""
 
 _REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
 _SERVICE = re.compile(rf"(?:(.+)\.)?s3(?:\.dualstack)?(?:[.-]{_REGION})?")
@@ -24,6 +27,7 @@ class BucketHost(NamedTuple):
     website: bool = False
 
 
+@lru_cache(MOST_HOSTS)
 def bucket_host(host: str, domain: str) -> BucketHost:
     """What a Host header tells below `domain` (empty: none) or below that of AWS.
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
@@ -34,6 +35,8 @@ DROPPED_BYTES = 1 << 20
 JOINED_BYTES = 1 << 17
 """The first piece of a body up to this size is copied behind the head: cheaper than a write of its own."""
 FLUSH_AGAIN_S = 0.01
+MOST_NAMES = 128
+"""How many names of headers are remembered in lower case: no more, since strangers may send long ones."""
 
 Handle = Callable[[Request], Awaitable[Response]]
 
@@ -168,7 +171,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         headers = self._headers
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _lower(name), value.decode("latin-1")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
@@ -445,6 +448,11 @@ async def _measured(body: AsyncIterable[bytes], length: str | None) -> AsyncIter
         yield chunk
     if length is not None and size != int(length):
         raise RuntimeError(f"{size} bytes came of a body of {length}")
+
+
+@lru_cache(MOST_NAMES)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 def _parted(target: bytes) -> tuple[str, str]:
