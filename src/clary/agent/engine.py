@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clary.agent.workload import Task
 
 _FOLDER_S = 2.0
-"""How often to look whether the state folder is still there."""
+"""How often to look whether the state folder is still there, and to kill what does not end."""
 _AWAY_S = 60.0
 """How long an engine may be away, for a new version of it for instance, while its containers run."""
 _AGAIN_S = 0.5
@@ -77,6 +77,7 @@ class Attendant:
         self._reason = ""
         self._message = ""
         self._kill_at: float | None = None
+        self._killed = False
         self._timeout_at: float | None = None
 
     def run(self) -> None:
@@ -173,7 +174,8 @@ class Attendant:
             self._stop("timeout", self._workload.grace_s)
         # Somebody who removes the platform's folder wants nothing of it to run any longer.
         if (self._kill_at is not None and now >= self._kill_at) or not (self._folder / bundle.TASK).exists():
-            self._kill_at = float("inf")
+            self._killed = True
+            self._kill_at = now + _FOLDER_S
             self._signal("SIGKILL")
 
     def _input_failure(self) -> str:
@@ -182,6 +184,8 @@ class Attendant:
 
     def _stop(self, reason: str, grace_s: float) -> None:
         self._reason = self._reason or reason
+        if self._killed:
+            return
         deadline = time.monotonic() + grace_s
         if self._kill_at is None:
             self._signal("SIGTERM")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PACKAGES = "CLARY_ENV_CACHE"
 """Variable by which the launcher and the model server know the package folder."""
 
+NO_SANDBOX = "The job runs as a plain process, since this machine allows no sandbox; `clary doctor` tells why."
 NO_ROOM = "ClientError: No space left on device: the job failed while the disk of this machine was full."
 LOST = "InternalServerError: We encountered an internal error. Please try again. (The processes of the job were lost.)"
 

@@ -19,7 +19,7 @@ from clary.algorithms.catalogue import Own
 from clary.compute.engine import EngineImages, Layer
 from clary.compute.roots import Roots
 from clary.compute.unpacking import BadLayer
-from clary.controllers.contract import PACKAGES, base_environment
+from clary.controllers.contract import NO_SANDBOX, PACKAGES, base_environment
 from clary.controllers.identity import role_context
 from clary.controllers.staging import StagingError
 from clary.errors import ServiceError
@@ -97,6 +97,8 @@ class OwnImage:
             cwd=str(self.config.get("WorkingDir") or "/"),
             env={**_variables(self.config.get("Env") or ()), **given},
             binds=tuple(bind for bind in workload.binds if bind.target != workload.env.get(PACKAGES)),
+            # A container of an engine is no plain process.
+            notes=tuple(note for note in workload.notes if note != NO_SANDBOX or not self.container.engine),
             warm=False,
         )
 

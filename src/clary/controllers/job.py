@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clary.agent.bundle import remove
 from clary.agent.workload import Workload
 from clary.controllers.cluster import Cluster, Host
-from clary.controllers.contract import PACKAGES, base_environment, clamped, need, package_folder, size
+from clary.controllers.contract import NO_SANDBOX, PACKAGES, base_environment, clamped, need, package_folder, size
 from clary.controllers.identity import SECRET, RoleGone, environment, new_secret, role_context
 from clary.controllers.inputs.bring import Bringer, Brought
 from clary.controllers.joblog import JobLog, ensure_group
@@ -43,8 +43,6 @@ OVERDUE = "MaxWaitTimeExceeded"
 
 LINE_LOOK_S = 5.0
 """How often a waiting job asks for its place; it is called when there is room."""
-
-NO_SANDBOX = "The job runs as a plain process, since this machine allows no sandbox; `clary doctor` tells why."
 
 GRACE_S = 120.0
 """Time between SIGTERM and SIGKILL of a stopped job, as on AWS."""
