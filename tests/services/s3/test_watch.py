@@ -150,6 +150,14 @@ def test_requests_are_counted_for_each_configuration(watch: Fixture) -> None:
     assert metrics(watch, "FirstByteLatency") != []
 
 
+def test_the_bytes_of_objects_in_files_count_too(watch: Fixture) -> None:
+    watch.s3.put_bucket_metrics_configuration(Bucket=watch.source, Id="all", MetricsConfiguration={"Id": "all"})
+    watch.s3.put_object(Bucket=watch.source, Key="big", Body=bytes(100_000))
+    watch.s3.get_object(Bucket=watch.source, Key="big")["Body"].read()
+    watch.cloud.parts.watch.flush()
+    assert metrics(watch, "BytesDownloaded") == [100_000]
+
+
 def test_metrics_configurations_are_told_until_they_are_deleted(watch: Fixture) -> None:
     s3, bucket = watch.s3, watch.source
     for number in range(101):

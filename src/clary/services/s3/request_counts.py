@@ -114,10 +114,11 @@ def sent_bytes(http: Request, response: Response) -> int:
     """The size of the body of an answer; 0 when nobody says it."""
     if http.method == "HEAD":
         return 0
-    length = response.headers.get("content-length", "")
-    if length.isdigit():
-        return int(length)
-    return len(response.body) if isinstance(response.body, bytes) else 0
+    if isinstance(response.body, bytes):
+        return len(response.body)
+    # Written by the model, in its letters, or by a handler.
+    length = response.headers.get("Content-Length") or response.headers.get("content-length", "")
+    return int(length) if length.isdigit() else 0
 
 
 def received_bytes(http: Request) -> int:
