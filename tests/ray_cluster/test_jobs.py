@@ -147,8 +147,7 @@ def test_nothing_is_left_on_the_nodes(far: Workbench, cluster: RayCluster) -> No
     name = far.train("print('short')")
     assert far.trained(name)["TrainingJobStatus"] == "Completed"
     nodes = cluster.nodes.values()
-    until(lambda: not any(left(node.folder) for node in nodes))
-    assert not any(node.workloads() for node in nodes)
+    until(lambda: not any(left(node.folder) or node.workloads() for node in nodes))
 
 
 def left(folder: Path) -> list[str]:
