@@ -83,6 +83,24 @@ def test_a_workload_is_begun_after_all_when_the_platform_was_killed_before_the_f
     assert bench.wait(handle).exit_code == 3
 
 
+def test_an_agent_that_is_born_while_somebody_looks_is_not_taken_for_dead(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def not_yet(folder: Path) -> None:
+        looks.append(folder)
+        # The first look is that of the watcher.
+        if len(looks) > 1:
+            bundle.write(folder / bundle.STATUS, {"phase": "starting"})
+
+    with monkeypatch.context() as early:
+        early.setattr(process, "_start_cold", lambda _: None)
+        handle = bench.start("born", "true")
+        early.setattr(bundle, "agent_pid", not_yet)
+        assert bench.backend.poll(handle).phase == "starting"
+
+
 def test_an_unknown_workload_is_gone(any_bench: Bench, tmp_path: Path) -> None:
     handle = {"id": "never", "bundle": str(tmp_path / "never"), "isolation": "none"}
     assert any_bench.backend.poll(handle).phase == "gone"

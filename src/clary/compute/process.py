@@ -91,6 +91,8 @@ class ProcessBackend:
         """Read the agent's last words, or clear up after one that had none."""
         folder = Path(handle["bundle"])
         self._watcher.watch(handle["id"], folder)
+        # Before the look for the agent: one that is born after that look writes a status, and is not dead.
+        status = bundle.read(folder / bundle.STATUS)
         end = bundle.read(folder / bundle.EXIT)
         if end is not None:
             return _observation(end)
@@ -100,7 +102,7 @@ class ProcessBackend:
         end = bundle.read(folder / bundle.EXIT)
         if end is not None:
             return _observation(end)
-        return self._without_agent(folder)
+        return self._without_agent(folder, status)
 
     def usage(self, handle: Handle) -> Usage | None:
         """Add up the processes below the agent; memory that they share counts once."""
@@ -152,8 +154,7 @@ class ProcessBackend:
     def _handle(self, workload_id: str, folder: Path) -> Handle:
         return {"id": workload_id, "bundle": str(folder), "isolation": self._machine.isolation}
 
-    def _without_agent(self, folder: Path) -> Observation:
-        status = bundle.read(folder / bundle.STATUS)
+    def _without_agent(self, folder: Path, status: dict[str, Any] | None) -> Observation:
         try:
             age_s = time.time() - (folder / bundle.TASK).stat().st_mtime
         except FileNotFoundError:
