@@ -114,6 +114,13 @@ def test_an_image_that_was_refused_late_is_told(speaker: Speaker) -> None:
         speaker.engine.load_image("localhost/clary:1", iter([b"tar"]))
 
 
+def test_an_image_that_is_refused_before_it_is_read_is_told(speaker: Speaker) -> None:
+    speaker.will_say(507, {"message": "no space left"})
+    with pytest.raises(EngineError, match="no space left"):
+        # More than a socket holds, so that the engine has closed before the end.
+        speaker.engine.load_image("localhost/clary:1", (bytes(1 << 16) for _ in range(64)))
+
+
 def test_a_port_of_what_has_ended_is_nowhere(speaker: Speaker) -> None:
     for ports in (None, {}, {"8080/tcp": None}):
         speaker.will_say(200, {"NetworkSettings": {"Ports": ports}})

@@ -131,7 +131,9 @@ class Engine:
         connection = _Connection(self._path, timeout_s)
         kind = "application/json" if isinstance(body, bytes) else "application/x-tar"
         try:
-            connection.request(method, target, body, {"Content-Type": kind, "Connection": "close"})
+            # An engine that refuses a body may answer and close without having read it all.
+            with suppress(BrokenPipeError):
+                connection.request(method, target, body, {"Content-Type": kind, "Connection": "close"})
             response = connection.getresponse()
         except HTTPException as error:
             connection.close()
