@@ -26,6 +26,7 @@ PROGRAMS = {
     "sdk3": "sdk3",
     "sdk3_inputs": "sdk3",
     "sdk3_cluster": "sdk3",
+    "sdk3_processing": "sdk3",
     "sdk3_pools": "sdk3",
     "cli": "sdk2",
     "cli_s3": "sdk2",
